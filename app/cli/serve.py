@@ -1,0 +1,77 @@
+"""`stanchion serve`: an API replica, with a store of its own when none is named."""
+
+import secrets
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import typer
+from pydantic import SecretStr
+from rich.console import Console
+
+from app.logs import configure_logs
+from app.settings import Settings, load_settings
+from app.store.embedded import embedded_store
+from app.web.server import run_server
+
+
+def serve() -> None:
+    """Run an API replica. Everything is set by environment variables; docs/settings.md lists them."""
+    settings = load_settings()
+    configure_logs(settings.log_format, settings.log_level)
+    with ExitStack() as stack:
+        where = "the store named by REDIS_URL"
+        if settings.embedded:
+            data_dir = settings.data_dir.expanduser().absolute()
+            store = stack.enter_context(embedded_store(data_dir))
+            where = f"embedded Valkey, data in {data_dir}" + (" (server taken over)" if store.adopted else "")
+            settings = _with_embedded(settings, store.url, data_dir)
+        if not run_server(settings, lambda port: _banner(settings, port, where)):
+            raise typer.Exit(1)
+
+
+def _with_embedded(settings: Settings, url: str, data_dir: Path) -> Settings:
+    """The settings once the embedded server runs: its address, open routes as decided, an admin token."""
+    return settings.model_copy(
+        update={
+            "open_routes": tuple(sorted(settings.open_kinds)),
+            "redis_url": SecretStr(url),
+            "admin_token": settings.admin_token or SecretStr(_kept_token(data_dir / "admin-token")),
+        }
+    )
+
+
+def _kept_token(path: Path) -> str:
+    """The generated admin token, made at the first start and readable by the owner only."""
+    if path.exists():
+        return path.read_text(encoding="utf-8").strip()
+    token = secrets.token_urlsafe(24)
+    path.touch(mode=0o600)
+    path.write_text(token + "\n", encoding="utf-8")
+    return token
+
+
+def _banner(settings: Settings, port: int, where: str) -> None:
+    """Say where everything is, and what to try."""
+    host = "localhost" if settings.on_loopback else settings.host
+    base = f"http://{host}:{port}"
+    opened = ", ".join(sorted(settings.open_kinds)) or "none"
+    lines = [
+        f"[bold]Stanchion[/bold] is open at [bold cyan]{base}[/bold cyan]",
+        f"  store         {where}",
+        f"  API           {base}/docs",
+        f"  open routes   join, status; without a token: {opened}",
+    ]
+    token_path = settings.data_dir.expanduser().absolute() / "admin-token"
+    if token_path.exists() and (settings.store_url or "").startswith("unix:"):
+        lines.append(
+            f"  admin token   {settings.admin_token.get_secret_value() if settings.admin_token else ''}  (in {token_path})"
+        )
+    lines += [
+        "  try           [green]http POST " + f"localhost:{port}/join[/green]",
+        f'                [green]http GET localhost:{port}/status "Authorization: Bearer {{token}}"[/green]',
+        "  stop          Ctrl-C",
+    ]
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    for line in lines:
+        console.print(line)

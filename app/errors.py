@@ -1,0 +1,113 @@
+"""What can go wrong, as one hierarchy without HTTP in it.
+
+Each class carries a `kind` (a stable slug that programs may test) and a `title`. The message of an
+instance is a sentence for a person: what happened and what to do. `app.web.problems` holds the one
+table that turns kinds into status codes.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class StanchionError(Exception):
+    """Something Stanchion knows how to explain.
+
+    `retry_after_s` says when another try makes sense; `extra` holds further members for programs.
+    """
+
+    kind = "internal"
+    title = "Internal error"
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, **extra: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_s = retry_after_s
+        self.extra = extra
+
+
+class ConfigError(StanchionError):
+    """The settings cannot be used; nothing has been started."""
+
+    kind = "config"
+    title = "Settings refused"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class StoreUnavailable(StanchionError):
+    """Redis cannot be reached, or did not answer in time. The outcome of a change is unknown."""
+
+    kind = "store-unavailable"
+    title = "The store is away"
+
+    def __init__(self, message: str = "The store cannot be reached right now; try again shortly.") -> None:
+        super().__init__(message, retry_after_s=2)
+
+
+class InvalidInput(StanchionError):
+    """The request is malformed; `errors` in `extra` may name each field."""
+
+    kind = "invalid-input"
+    title = "Invalid request"
+
+
+class TooLarge(StanchionError):
+    """A body, header, id or query is beyond its size limit."""
+
+    kind = "too-large"
+    title = "Too large"
+
+
+class NotFound(StanchionError):
+    """There is no such thing."""
+
+    kind = "not-found"
+    title = "Not found"
+
+
+class Conflict(StanchionError):
+    """The request is fine, but does not fit the present state."""
+
+    kind = "conflict"
+    title = "Conflict"
+
+
+class Unauthorized(StanchionError):
+    """A token is missing or not accepted; `reason` is a stable slug that says why."""
+
+    kind = "unauthorized"
+    title = "Not authorised"
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message, reason=reason)
+        self.reason = reason
+
+
+class Forbidden(StanchionError):
+    """Known or not, this caller may not do that from there."""
+
+    kind = "forbidden"
+    title = "Forbidden"
+
+
+class TicketRefused(Unauthorized):
+    """A ticket is missing or does not hold; `reason` says which check failed."""
+
+    kind = "ticket-refused"
+    title = "Ticket refused"
+
+
+class JoinsHeld(StanchionError):
+    """Positions are not being issued for a moment: the room is healing, or its store is away."""
+
+    kind = "joins-held"
+    title = "Joins are held"
+
+
+class RoomClosed(StanchionError):
+    """The room takes no more visitors."""
+
+    kind = "room-closed"
+    title = "The room is closed"

@@ -1,0 +1,1 @@
+"""ID locks: leases handed over in order of arrival, with fencing tokens."""

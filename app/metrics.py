@@ -1,0 +1,93 @@
+"""The metrics of a replica, in one registry that belongs to it. `docs/metrics.md` lists them; a test holds the two together.
+
+Hot paths count in plain integers (`HotCounters`), which a collector turns into Prometheus families at
+scrape time: a prometheus-client observation costs more there than the rest of the request's bookkeeping.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class HotSeries:
+    """Requests of one hot route: a count for each status code and a latency histogram."""
+
+    __slots__ = ("buckets", "by_status", "sum_s")
+
+    def __init__(self) -> None:
+        self.by_status: dict[int, int] = {}
+        self.buckets = [0] * (len(LATENCY_BUCKETS_S) + 1)
+        self.sum_s = 0.0
+
+    def observe(self, status: int, seconds: float) -> None:
+        """Count one answered request."""
+        self.by_status[status] = self.by_status.get(status, 0) + 1
+        self.buckets[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
+        self.sum_s += seconds
+
+
+class HotCounters(Collector):
+    """All hot routes' series, handed to Prometheus as it asks."""
+
+    def __init__(self) -> None:
+        self._series: dict[str, HotSeries] = {}
+
+    def series(self, route: str) -> HotSeries:
+        """The series of one route, made on first use."""
+        return self._series.setdefault(route, HotSeries())
+
+    def collect(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "stanchion_hot_requests", "Requests to the hot routes.", labels=("route", "status")
+        )
+        latency = HistogramMetricFamily(
+            "stanchion_hot_request_seconds", "Time a hot route took to answer.", labels=("route",)
+        )
+        for route, series in self._series.items():
+            for status, count in series.by_status.items():
+                requests.add_metric((route, str(status)), count)
+            cumulative, buckets = 0, []
+            for bound, count in zip((*LATENCY_BUCKETS_S, float("inf")), series.buckets, strict=True):
+                cumulative += count
+                buckets.append(("+Inf" if bound == float("inf") else str(bound), cumulative))
+            latency.add_metric((route,), buckets, series.sum_s)
+        yield requests
+        yield latency
+
+
+class Metrics:
+    """Every metric of one replica."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.hot = HotCounters()
+        self.registry.register(self.hot)
+        registry = self.registry
+        self.requests = Counter(
+            "stanchion_http_requests_total",
+            "Requests to all other routes.",
+            ("method", "route", "status"),
+            registry=registry,
+        )
+        self.request_seconds = Histogram(
+            "stanchion_http_request_seconds", "Time the other routes took.", ("route",), registry=registry
+        )
+        self.round_trips = Counter(
+            "stanchion_store_round_trips_total",
+            "Round trips to the store, by what they were for.",
+            ("purpose",),
+            registry=registry,
+        )
+        self.store_errors = Counter(
+            "stanchion_store_errors_total", "Round trips to the store that failed.", ("kind",), registry=registry
+        )
+        self.store_up = Gauge("stanchion_store_up", "Whether the last refresh reached the store.", registry=registry)
+
+    def exposition(self) -> bytes:
+        """The page that Prometheus reads."""
+        return generate_latest(self.registry)

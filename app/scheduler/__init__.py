@@ -1,0 +1,1 @@
+"""Housekeeping that every replica runs and one leads."""

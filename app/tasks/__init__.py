@@ -1,0 +1,1 @@
+"""The task queue: leased tasks, retries, dead letters."""

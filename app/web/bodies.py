@@ -1,0 +1,79 @@
+"""Reading JSON bodies and query strings into models, and writing models out; camelCase on the wire."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.errors import InvalidInput
+
+NO_STORE = {"cache-control": "no-store"}
+
+
+class Wire(BaseModel):
+    """Base of everything that travels: camelCase names, unknown members refused."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", serialize_by_alias=True, frozen=True
+    )
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def read_body(request: Request, model: type[M], *, required: bool = True) -> M:
+    """The request's JSON body, checked.
+
+    Raises:
+        InvalidInput: not JSON, or not what the model says; each problem is named in `errors`.
+    """
+    raw = await request.body()
+    if not raw and not required:
+        return validate(model, {})
+    try:
+        data = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"The body is not valid JSON: {error}.") from None
+    return validate(model, data)
+
+
+def read_query(request: Request, model: type[M]) -> M:
+    """The query string, checked; a name given twice is refused.
+
+    Raises:
+        InvalidInput: unknown, repeated or malformed parameters.
+    """
+    pairs = request.query_params.multi_items()
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise InvalidInput("A query parameter is given more than once.")
+    return validate(model, values)
+
+
+def validate(model: type[M], data: Any) -> M:
+    """Check plain data against a model.
+
+    Raises:
+        InvalidInput: with a sentence and one entry in `errors` for each problem.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        problems = [
+            {"field": ".".join(str(part) for part in item["loc"]), "problem": item["msg"]}
+            for item in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        first = problems[0]
+        where = f"{first['field']}: " if first["field"] else ""
+        raise InvalidInput(f"The request is not as it should be: {where}{first['problem']}.", errors=problems) from None
+
+
+def answer(content: BaseModel | Mapping[str, Any], status: int = 200, **headers: str) -> Response:
+    """A JSON answer that no cache keeps; `retry_after="2"` becomes a header."""
+    data = content.model_dump_json(exclude_none=True) if isinstance(content, BaseModel) else json.dumps(content)
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(data, status, headers=NO_STORE | names, media_type="application/json")

@@ -1,0 +1,81 @@
+"""Running the application on uvicorn: one process, drained before it stops."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from app.logs import get_logger
+from app.services import open_services
+from app.settings import Settings
+from app.web.app import Application, create_app
+
+log = get_logger(__name__)
+
+SERVER_OPTIONS: dict[str, Any] = {
+    "http": "httptools",
+    "loop": "uvloop",
+    "lifespan": "on",
+    "access_log": False,
+    "log_config": None,
+    "proxy_headers": False,
+    "server_header": False,
+    "ws": "none",
+    "backlog": 4096,
+}
+"""What every replica and the bench's bare app run with. uvicorn's own proxy handling stays off: it would trust loopback."""
+
+
+class DrainingServer(uvicorn.Server):
+    """A uvicorn server that fails `/readyz` for a while before it stops listening."""
+
+    def __init__(
+        self, config: uvicorn.Config, app: Application, drain_s: float, on_start: Callable[[int], None]
+    ) -> None:
+        super().__init__(config)
+        self._app = app
+        self._drain_s = drain_s
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self.servers:
+            self._on_start(self.servers[0].sockets[0].getsockname()[1])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        services = self._app.services
+        if self._drain_s <= 0 or services is None or services.draining or sig == signal.SIGINT:
+            if services is not None:
+                services.draining = True
+            super().handle_exit(sig, frame)
+            return
+        services.draining = True
+        log.info("draining", seconds=self._drain_s)
+        asyncio.get_running_loop().call_later(
+            self._drain_s, lambda: super(DrainingServer, self).handle_exit(sig, frame)
+        )
+
+
+def run_server(settings: Settings, on_start: Callable[[int], None]) -> bool:
+    """Serve until a signal says stop; `on_start` is told the port once it listens.
+
+    Returns:
+        Whether it came to listen at all.
+    """
+    app = create_app(lambda: open_services(settings))
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        timeout_graceful_shutdown=int(settings.stop_seconds) or None,
+        **SERVER_OPTIONS,
+    )
+    server = DrainingServer(config, app, settings.drain_seconds, on_start)
+    with contextlib.suppress(KeyboardInterrupt):  # raised again once the orderly shutdown is over
+        server.run()
+    return server.started

@@ -1,0 +1,89 @@
+"""Fixtures: a real Valkey for everything that runs a script, settings that point at it, and the leak check."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.metrics import Metrics
+from app.settings import Settings
+from app.store import Store
+from app.store.keys import PERMANENT
+from app.store.store import open_store
+from tests.support.replicas import Replica
+from tests.support.servers import RealServer
+
+SECRET = "a-test-signing-key-of-32-bytes-or-more"
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Tests run on the loop that the product runs on."""
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """One real server for all tests that leave it running; each gets it empty."""
+    server = RealServer(tmp_path_factory.mktemp("valkey"), enable_debug_command="yes").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(shared_server: RealServer) -> Iterator[RealServer]:
+    """The shared server, emptied; afterwards no key may be left without a TTL."""
+    with shared_server.client() as client:
+        client.flushall()
+        yield shared_server
+        leaked = [key for key in client.scan_iter() if client.ttl(key) == -1 and not PERMANENT.match(key)]
+        assert not leaked, f"keys without a TTL that keys.py does not list as permanent: {leaked}"
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[RealServer]:
+    """A server of the test's own, with an append-only file, to stop, kill and restart."""
+    server = RealServer(tmp_path / "store", append_only=True).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def store(server: RealServer) -> AsyncIterator[Store]:
+    """A connection to the emptied server."""
+    async with AsyncExitStack() as stack:
+        yield await open_store(stack, server.url, Metrics())
+
+
+@pytest.fixture
+def settings(server: RealServer) -> Settings:
+    """Settings of a replica on the emptied server, with fixed keys and tokens."""
+    return make_settings(redis_url=server.url)
+
+
+def make_settings(**changes: Any) -> Settings:
+    """Settings for tests: everything named, nothing from the environment."""
+    return Settings(
+        **{
+            "jwt_secret": SECRET,
+            "admin_token": "admin-token-for-tests",
+            "open_routes": "tasks,locks",
+            "app_name": "replica-1",
+            **changes,
+        }
+    )
+
+
+@pytest.fixture
+def start_replica(tmp_path: Path) -> Iterator[Callable[..., Replica]]:
+    """Start real replicas; all are ended afterwards."""
+    with ExitStack() as stack:
+
+        def start(store_url: str | None, *, wait: bool = True, **env: str) -> Replica:
+            replica = Replica(tmp_path / "replicas", store_url, **env)
+            stack.callback(replica.close)
+            return replica.start(wait=wait)
+
+        yield start

@@ -1,0 +1,95 @@
+"""Real store servers for tests: started, stopped, killed and restarted as the test says."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from app.store.embedded import server_binary
+
+
+def free_port() -> int:
+    """A TCP port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class RealServer:
+    """One Valkey process on a TCP port and a folder of its own; the port stays the same over restarts."""
+
+    def __init__(self, folder: Path, *, port: int | None = None, append_only: bool = False, **options: str) -> None:
+        self.folder = folder
+        self.port = port or free_port()
+        self.options = {
+            "port": str(self.port),
+            "bind": "127.0.0.1",
+            "dir": str(folder),
+            "save": "",
+            "appendonly": "yes" if append_only else "no",
+            "logfile": str(folder / "server.log"),
+            **{name.replace("_", "-"): value for name, value in options.items()},
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> "RealServer":
+        command = [str(server_binary())]
+        for name, value in self.options.items():
+            command += [f"--{name}", value]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.wait_until_up()
+        return self
+
+    def wait_until_up(self) -> None:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                with self.client() as client:
+                    client.ping()
+                return
+            except redis.RedisError:
+                assert time.monotonic() < deadline, f"the server did not come up; see {self.folder}/server.log"
+                time.sleep(0.01)
+
+    def client(self) -> Any:
+        """A synchronous client, for looking at and changing the server behind the product's back."""
+        return redis.Redis(port=self.port, socket_timeout=5, decode_responses=True)
+
+    def stop(self) -> None:
+        """An orderly stop."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL: whatever was not written is gone."""
+        self._end(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def wipe(self) -> None:
+        """Forget everything on disk (the server must be down)."""
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
+
+    def _end(self, number: signal.Signals) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(number)
+            self.process.wait(20)
+            self.process = None
