@@ -3,6 +3,7 @@
 The scripts run on a real server with a clock that the machine moves; a plain model says what must come out.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import pytest
@@ -222,7 +223,7 @@ class WindowMachine(RuleBasedStateMachine):
         if not hasattr(self, "model"):
             return
         moves = self.model.moves
-        for (run_before, now_before, _), (run_after, now_after, interval_ms) in zip(moves, moves[1:], strict=False):
+        for (run_before, now_before, _), (run_after, now_after, interval_ms) in itertools.pairwise(moves):
             assert run_after - run_before >= interval_ms
             assert now_after - now_before >= interval_ms
 
