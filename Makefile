@@ -28,6 +28,9 @@ format: $(DEV_STAMP)  ## Put the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+pins: $(DEV_STAMP)  ## Take the newest versions that fit into the image, and write them into pyproject.toml
+	$(BIN)/python .ci/pins.py
+
 clean:  ## Remove the virtual environment and caches (never the data)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
 
@@ -43,4 +46,4 @@ $(DEV_STAMP): pyproject.toml $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
-.PHONY: help run test check format clean
+.PHONY: help run test check format pins clean
