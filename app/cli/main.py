@@ -5,6 +5,7 @@ import sys
 import typer
 
 from app import __version__
+from app.cli.keys import keys
 from app.cli.serve import serve
 from app.errors import ConfigError, StanchionError
 
@@ -16,6 +17,7 @@ cli = typer.Typer(
     add_completion=False,
 )
 cli.command()(serve)
+cli.add_typer(keys)
 
 
 @cli.command()
