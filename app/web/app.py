@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import StanchionError
 from app.services import Services
-from app.web import admin_keys, health
+from app.web import admin_keys, health, rooms
 from app.web.context import RequestContext
 from app.web.hot import HotRoutes
 from app.web.openapi import openapi_document
@@ -25,7 +25,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 
 ServicesFactory = Callable[[], AbstractAsyncContextManager[Services]]
 
-OPERATIONS: tuple[Operation, ...] = (*health.OPERATIONS, *admin_keys.OPERATIONS)
+OPERATIONS: tuple[Operation, ...] = (*health.OPERATIONS, *rooms.OPERATIONS, *admin_keys.OPERATIONS)
 
 
 class Application:
