@@ -10,6 +10,7 @@ from app import __version__
 from app.settings import SECRET_FIELDS, load_settings
 from app.web.access import Access
 from app.web.app import OPERATIONS
+from app.web.server import SERVER_OPTIONS
 from tests.deploy.files import (
     EXACT_TAG,
     ROOT,
@@ -109,6 +110,11 @@ def test_nginx_knows_the_replicas_and_is_the_one_proxy_they_trust() -> None:
     for name, service in replicas().items():
         assert service["environment"]["TRUSTED_PROXIES"] == own
         assert hosts[name] == service["networks"]["front"]["ipv4_address"]
+
+
+def test_nginx_closes_idle_connections_before_a_replica_does() -> None:
+    (nginx_s,) = re.findall(r"^ {8}keepalive_timeout (\d+)s;", nginx_conf(), flags=re.MULTILINE)
+    assert int(nginx_s) < SERVER_OPTIONS["timeout_keep_alive"]
 
 
 def test_nginx_guards_every_route_that_is_open_without_a_token() -> None:
