@@ -28,8 +28,13 @@ SERVER_OPTIONS: dict[str, Any] = {
     "server_header": False,
     "ws": "none",
     "backlog": 4096,
+    "timeout_keep_alive": 75,
 }
-"""What every replica and the bench's bare app run with. uvicorn's own proxy handling stays off: it would trust loopback."""
+"""What every replica and the bench's bare app run with. uvicorn's own proxy handling stays off: it would trust loopback.
+
+Idle connections are kept for longer than proxies keep theirs (60 s with nginx and most clouds' balancers). The one that
+waits less must be the proxy: a POST that meets a connection just closing is an error to the visitor, not sent again.
+"""
 
 
 class DrainingServer(uvicorn.Server):
