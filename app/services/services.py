@@ -6,7 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from app.clock import Clock, SystemClock
+from app.locks.service import LockService
 from app.metrics import Metrics
+from app.services.background import run_in_background
 from app.settings import Settings
 from app.store import Store
 from app.store.store import open_store
@@ -22,6 +24,7 @@ class Services:
     store: Store
     replica_id: str
     """A random name of this process, for owner tokens and reports."""
+    locks: LockService
     draining: bool = False
     """Set when the replica is about to stop: `/readyz` fails, so that load balancers look elsewhere."""
 
@@ -50,10 +53,25 @@ async def open_services(
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         store = await open_store(stack, settings.store_url, metrics, fragments)
+        replica_id = secrets.token_hex(6)
         yield Services(
             settings=settings,
             clock=clock or SystemClock(),
             metrics=metrics,
             store=store,
-            replica_id=secrets.token_hex(6),
+            replica_id=replica_id,
+            locks=_open_locks(stack, settings, store, metrics, replica_id),
         )
+
+
+def _open_locks(
+    stack: AsyncExitStack, settings: Settings, store: Store, metrics: Metrics, replica_id: str
+) -> LockService:
+    longest_s = settings.lock_max_lease + settings.lock_max_wait + settings.lock_lease + settings.lock_wait
+    locks = LockService(
+        store, metrics, replica_id, keep_ms=int(longest_s * 1000) + 60_000, max_waiters=settings.lock_max_waiters
+    )
+    run_in_background(stack, "lock-channel", locks.listen)
+    run_in_background(stack, "lock-list", locks.note_held)
+    stack.push_async_callback(locks.aclose)
+    return locks
