@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from app.clock import Clock, SystemClock
 from app.locks.service import LockService
+from app.locks.upstream import Upstream
 from app.metrics import Metrics
 from app.services.background import run_in_background
 from app.settings import Settings
@@ -25,6 +26,8 @@ class Services:
     replica_id: str
     """A random name of this process, for owner tokens and reports."""
     locks: LockService
+    upstream: Upstream | None
+    """Where the work under a lock is done; None: it is simulated."""
     draining: bool = False
     """Set when the replica is about to stop: `/readyz` fails, so that load balancers look elsewhere."""
 
@@ -61,6 +64,7 @@ async def open_services(
             store=store,
             replica_id=replica_id,
             locks=_open_locks(stack, settings, store, metrics, replica_id),
+            upstream=_open_upstream(stack, settings),
         )
 
 
@@ -75,3 +79,11 @@ def _open_locks(
     run_in_background(stack, "lock-list", locks.note_held)
     stack.push_async_callback(locks.aclose)
     return locks
+
+
+def _open_upstream(stack: AsyncExitStack, settings: Settings) -> Upstream | None:
+    if settings.lock_upstream_url is None:
+        return None
+    upstream = Upstream(settings.lock_upstream_url, settings.lock_upstream_timeout)
+    stack.push_async_callback(upstream.aclose)
+    return upstream

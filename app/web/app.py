@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import StanchionError
 from app.services import Services
-from app.web import health
+from app.web import health, locks
 from app.web.context import RequestContext
 from app.web.openapi import openapi_document
 from app.web.operations import Operation, routes_of
@@ -24,7 +24,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 
 ServicesFactory = Callable[[], AbstractAsyncContextManager[Services]]
 
-OPERATIONS: tuple[Operation, ...] = (*health.OPERATIONS,)
+OPERATIONS: tuple[Operation, ...] = (*health.OPERATIONS, *locks.OPERATIONS)
 
 
 class Application:
