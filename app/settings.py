@@ -128,6 +128,12 @@ class RoomSeedSettings(BaseModel):
         pattern=r"^[A-Za-z0-9._:/-]+$",
         description="Name of this deployment, the `iss` of its tickets: tickets of another one are refused.",
     )
+    refresh_interval: float = Field(
+        0.25,
+        ge=0.01,
+        le=5,
+        description="Seconds between two looks of a replica at its rooms; healing lasts two of them.",
+    )
     poll_ceiling: float = Field(
         1000.0,
         gt=0,

@@ -15,7 +15,7 @@ from app.store.store import open_store
 from tests.support.replicas import Replica
 from tests.support.servers import RealServer
 
-SECRET = "a-test-signing-key-of-32-bytes-or-more"
+SECRET = "a-signing-key-for-tests-that-is-long-enough-for-every-hmac-there-is"
 
 
 @pytest.fixture(scope="session")

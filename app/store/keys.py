@@ -4,9 +4,9 @@ Hash tags keep what one script touches in one cluster slot: one tag per room, lo
 
     key                              type    fields, members                          TTL          written by
     stanchion:keyring                hash    kid -> JSON of a signing key             permanent    tickets.keyring
-    stanchion:{leader}:lock          string  owner token                              lease        scheduler
-    stanchion:{leader}:term          string  counter                                  permanent    scheduler
-    stanchion:{replicas}             zset    replica id by the time it was last seen  60 s         services
+    stanchion:{replicas}:leader      string  replica id of the leader                 lease        scheduler
+    stanchion:{replicas}:term        string  counter of leaderships                   permanent    scheduler
+    stanchion:{replicas}:seen        zset    replica id by server time last seen, ms  60 s         scheduler
     stanchion:{room:NAME}:state      hash    see app/rooms/lua/_state.lua             permanent    rooms
     stanchion:{room:NAME}:windows    zset    "edge:until_run_ms" by edge              permanent    rooms (bounded)
     stanchion:{room:NAME}:op:ID      string  reply of a join batch, for its retry     10 s         rooms
@@ -31,12 +31,12 @@ from urllib.parse import quote
 
 PREFIX = "stanchion:"
 
-PERMANENT = re.compile(r"^stanchion:(keyring|\{leader\}:term|\{room:[^}]+\}:(state|windows))$")
+PERMANENT = re.compile(r"^stanchion:(keyring|\{replicas\}:term|\{room:[^}]+\}:(state|windows))$")
 
 KEYRING = PREFIX + "keyring"
-LEADER_LOCK = PREFIX + "{leader}:lock"
-LEADER_TERM = PREFIX + "{leader}:term"
-REPLICAS = PREFIX + "{replicas}"
+LEADER = PREFIX + "{replicas}:leader"
+LEADER_TERM = PREFIX + "{replicas}:term"
+REPLICAS_SEEN = PREFIX + "{replicas}:seen"
 
 
 def room_state(room: str) -> str:

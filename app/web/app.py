@@ -15,6 +15,7 @@ from app.errors import StanchionError
 from app.services import Services
 from app.web import health, locks
 from app.web.context import RequestContext
+from app.web.hot import HotRoutes
 from app.web.openapi import openapi_document
 from app.web.operations import Operation, routes_of
 from app.web.problems import on_http_exception, on_stanchion_error, on_unexpected_error
@@ -33,11 +34,13 @@ class Application:
     def __init__(self, factory: ServicesFactory) -> None:
         self.services: Services | None = None
         self._rest: ASGIApp
+        self._hot: HotRoutes | None = None
 
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
             async with factory() as services:
                 self.services = services
+                self._hot = HotRoutes(services)
                 self._rest = RequestContext(self.starlette, services.metrics)
                 yield {"services": services}
 
@@ -58,6 +61,11 @@ class Application:
         self._rest = self.starlette
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._hot is not None:
+            handler = self._hot.find(scope)
+            if handler is not None:
+                await handler(scope, receive, send)
+                return
         await self._rest(scope, receive, send)
 
 
