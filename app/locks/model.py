@@ -53,6 +53,7 @@ class Grant:
     asked_s: float
     """When it was asked for, by this process's monotonic clock: the lease cannot have begun earlier."""
     waited_s: float = 0.0
+    """How long it had been waited for by then."""
 
     @property
     def safe_until_s(self) -> float:

@@ -66,8 +66,8 @@ class LockService:
             self._metrics.lock_refusals.labels(_REASONS.get(type(error), "gone")).inc()
             self._give_up_later(wanted.lock_id, token)
             raise
-        grant = replace(grant, waited_s=loop.time() - started_s)
-        self._metrics.lock_wait_seconds.observe(grant.waited_s)
+        grant = replace(grant, waited_s=grant.asked_s - started_s)
+        self._metrics.lock_wait_seconds.observe(loop.time() - started_s)
         self._held.add(grant)
         return grant
 
