@@ -5,6 +5,7 @@ import sys
 import typer
 
 from app import __version__
+from app.cli.keys import keys
 from app.cli.serve import serve
 from app.cli.simulate import simulate
 from app.errors import ConfigError, StanchionError
@@ -18,6 +19,7 @@ cli = typer.Typer(
 )
 cli.command()(serve)
 cli.add_typer(simulate, name="simulate")
+cli.add_typer(keys)
 
 
 @cli.command()

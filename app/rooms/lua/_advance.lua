@@ -19,6 +19,14 @@ local function moved_edge(edge, size, gaps)
   return edge + left
 end
 
+-- A line that nobody has joined takes a new batch size at once; a smaller one begins a new epoch, for an edge
+-- never moves back within one.
+local function resize_empty_line(state)
+  if state.last > 0 then return end
+  if state.size < state.edge then state.epoch = state.epoch + 1 end
+  state.edge = state.size
+end
+
 local function add_window(windows_key, state)
   local until_run_ms = state.run_ms + state.active_ms
   redis.call('ZADD', windows_key, state.edge, string.format('%.0f:%.0f', state.edge, until_run_ms))

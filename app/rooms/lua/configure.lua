@@ -11,7 +11,7 @@ if tonumber(ARGV[1]) ~= state.settings_version then return { -4, state.settings_
 advance(KEYS[2], state, now_ms())
 redis.call('HSET', KEYS[1], 'settings', ARGV[2])
 state.size, state.interval_ms, state.active_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-if state.last == 0 then state.edge = state.size end
+resize_empty_line(state)
 state.settings_version = state.settings_version + 1
 state.version = state.version + 1
 save_state(KEYS[1], state)

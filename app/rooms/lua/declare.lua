@@ -20,7 +20,7 @@ if not state then
 elseif redis.call('HGET', KEYS[1], 'seed') ~= ARGV[1] then
   redis.call('HSET', KEYS[1], 'seed', ARGV[1], 'settings', ARGV[2])
   state.size, state.interval_ms, state.active_ms = size, interval_ms, active_ms
-  if state.last == 0 then state.edge = size end
+  resize_empty_line(state)
   state.settings_version = state.settings_version + 1
   state.version = state.version + 1
   outcome = 1
