@@ -12,7 +12,7 @@ whatever it changes, and lets that refuse a fence lower than the highest it has 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +21,7 @@ import httpx
 
 RENEWALS_PER_LEASE = 3
 RETRY_S = 0.2
+CONFIRM_MS = 1000
 ANSWER_LIMIT_S = 10.0
 """How long an answer may take beyond the wait asked for."""
 
@@ -116,12 +117,16 @@ class LockClient:
         Raises:
             LockHeldError, LockTimeoutError, LockError: it could not be had.
         """
-        wanted = {"leaseMs": int(lease_s * 1000), "waitMs": int(wait_s * 1000), "limit": limit, "owner": owner}
+        lease_ms = int(lease_s * 1000)
+        wanted = {"leaseMs": min(lease_ms, CONFIRM_MS), "waitMs": int(wait_s * 1000), "limit": limit, "owner": owner}
         asked_s = asyncio.get_running_loop().time()
         answer = await self._ask("POST", lock_id, json=wanted, limit_s=wait_s + ANSWER_LIMIT_S)
         # The lease began when the lock was granted, which a wait puts off: what the service says it waited
         # is time in which it had not begun.
-        return _held(answer, asked_s + answer["waitedMs"] / 1000)
+        held = _held(answer, asked_s + answer["waitedMs"] / 1000)
+        # Taken for a second and renewed at once: if this program is cancelled or dies in the moment of the
+        # grant, the lock is free again a second later.
+        return held if lease_ms <= CONFIRM_MS else await self.renew(replace(held, lease_ms=lease_ms))
 
     async def renew(self, held: HeldLock, *, limit_s: float = ANSWER_LIMIT_S) -> HeldLock:
         """Let the lease run from now.

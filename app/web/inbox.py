@@ -2,13 +2,15 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from starlette.types import Receive
 
 READ_AHEAD_BYTES = 256 * 1024
 """How much of a body is kept; a longer one is read on only as it is used."""
+TURNS_TO_NOTICE = 3
+"""Turns of the event loop: the socket is read, the server tells, the watcher hears."""
 
 
 class ClientGone(Exception):
@@ -93,3 +95,22 @@ async def until_client_hangs_up(receive: Receive) -> AsyncIterator[Inbox]:
         raise
     finally:
         watcher.cancel()
+
+
+async def answerable(inbox: Inbox, undo: Callable[[], None]) -> None:
+    """Look once more for a hang-up before something precious is answered, and undo it when nobody is there.
+
+    A hang-up that has reached this machine is noticed after a turn or two of the event loop. One that is
+    still on its way cannot be: what was granted must have an end of its own.
+
+    Raises:
+        ClientGone: it has hung up.
+    """
+    try:
+        for _ in range(TURNS_TO_NOTICE):
+            await asyncio.sleep(0)
+            if inbox.gone:
+                raise ClientGone
+    except BaseException:
+        undo()
+        raise

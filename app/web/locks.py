@@ -12,7 +12,7 @@ from app.errors import InvalidInput
 from app.locks.model import MAX_LIMIT, MAX_OWNER_CHARS, MIN_LEASE_MS, Grant, LockView, Wanted, checked_id
 from app.web.access import Access
 from app.web.bodies import NO_STORE, Wire, answer, read_body, read_query
-from app.web.inbox import ClientGone, until_client_hangs_up
+from app.web.inbox import ClientGone, answerable, until_client_hangs_up
 from app.web.operations import Answer, Operation, services_of
 from app.web.under_lock import CLIENT_GONE, UnderLock, WorkDone
 
@@ -140,8 +140,7 @@ async def take(request: Request) -> Response:
     try:
         async with until_client_hangs_up(request.receive) as inbox:
             grant = await services.locks.acquire(wanted)
-            if inbox.gone:  # hung up in the moment of the grant
-                services.locks.give_up(grant)
+            await answerable(inbox, lambda: services.locks.give_up(grant))
     except ClientGone:
         return Response(status_code=CLIENT_GONE)
     return answer(_grant(grant), 201)
