@@ -7,6 +7,7 @@ import typer
 from app import __version__
 from app.cli.keys import keys
 from app.cli.serve import serve
+from app.cli.simulate import simulate
 from app.errors import ConfigError, StanchionError
 
 cli = typer.Typer(
@@ -17,6 +18,7 @@ cli = typer.Typer(
     add_completion=False,
 )
 cli.command()(serve)
+cli.add_typer(simulate, name="simulate")
 cli.add_typer(keys)
 
 

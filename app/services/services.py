@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from app.clock import Clock, SystemClock
+from app.locks.service import LockService
+from app.locks.upstream import Upstream
 from app.metrics import Metrics
 from app.rooms.metrics import RoomsCollector
 from app.rooms.rooms import Rooms
@@ -14,6 +16,7 @@ from app.rooms.settings import RoomSettings
 from app.scheduler.housekeeping import Housekeeping
 from app.scheduler.leader import Leader
 from app.services.background import run_in_background
+from app.services.locks import open_locks, open_upstream
 from app.services.visits import Visits
 from app.settings import Settings
 from app.store import Store
@@ -36,6 +39,9 @@ class Services:
     housekeeping: Housekeeping
     replica_id: str
     """A random name of this process, for owner tokens and reports."""
+    locks: LockService
+    upstream: Upstream | None
+    """Where the work under a lock is done; None: it is simulated."""
     draining: bool = False
     """Set when the replica is about to stop: `/readyz` fails, so that load balancers look elsewhere."""
     store_is_up: bool = False
@@ -82,6 +88,8 @@ async def open_services(
             visits=Visits(tickets, clock),
             housekeeping=Housekeeping(rooms, leader, lambda up: _note_outcome(services, up)),
             replica_id=replica_id,
+            locks=open_locks(stack, settings, store, metrics, replica_id),
+            upstream=open_upstream(stack, settings),
         )
         stack.push_async_callback(leader.retire)
         run_in_background(stack, "keys", lambda: _refresh_keys(ring))

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import StanchionError
 from app.services import Services
-from app.web import admin_keys, health, pages, rooms
+from app.web import admin_keys, health, locks, pages, rooms
 from app.web.context import RequestContext
 from app.web.hot import HotRoutes
 from app.web.openapi import openapi_document
@@ -28,6 +28,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *health.OPERATIONS,
     *rooms.OPERATIONS,
     *pages.OPERATIONS,
+    *locks.OPERATIONS,
     *admin_keys.OPERATIONS,
 )
 
