@@ -53,7 +53,8 @@ async def test_a_killed_leader_costs_at_most_one_late_step_and_never_a_double_on
     moves: list[tuple[int, int]] = []  # by the room's own clock, which no busy machine shifts
     with server.client() as redis:
         while len(moves) < 9:
-            edge, moved_run_ms = map(int, redis.hmget("stanchion:{room:default}:state", "edge", "moved_run_ms"))
+            fields = redis.hmget("stanchion:{room:default}:state", "edge", "moved_run_ms")
+            edge, moved_run_ms = int(fields[0]), int(fields[1] or 0)
             if not moves or edge != moves[-1][1]:
                 moves.append((moved_run_ms, edge))
                 if len(moves) == 4:
