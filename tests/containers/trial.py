@@ -4,6 +4,7 @@ import json
 import time
 import tomllib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -148,11 +149,34 @@ class Trial:
         self.crowd.everyone_keeps_their_place()
         return f"30 joins with replica3 killed, {self.crowd.refused - before} asked twice; it is back"
 
+    def replicas_restart_one_by_one_under_load(self) -> str:
+        before, refused = len(self.crowd.tickets), self.crowd.refused
+        with Poller(self.crowd, 1) as poller, ThreadPoolExecutor(1) as pool:
+            for replica in REPLICAS:
+                restart = pool.submit(self.project.docker, "restart", replica)
+                while not restart.done():
+                    self.crowd.join(4, at_once=4)
+                restart.result()
+                self.project.wait_until_healthy(replica)
+        self.crowd.everyone_keeps_their_place()
+        joins = len(self.crowd.tickets) - before
+        return f"{joins} joins meanwhile, {self.crowd.refused - refused} asked twice; {poller.answers} polls answered"
+
     def the_store_may_restart(self) -> str:
         return self._store_goes("stop", lambda: self.project.docker("stop", "store"))
 
     def the_store_may_be_killed(self) -> str:
         return self._store_goes("kill", lambda: self.project.docker("kill", "store", "--signal", "KILL"))
+
+    def the_store_may_forget_everything(self) -> str:
+        def wipe() -> None:
+            store = self.project.container("store")
+            self.project.docker("stop", "store")
+            image = self.project.inspect("store")["Config"]["Image"]
+            wiping = ["--volumes-from", store, "--user", "0", "--entrypoint", "sh", image, "-c", "rm -rf /data/*"]
+            run("docker", "run", "--rm", *wiping)
+
+        return self._store_goes("wiped", wipe)
 
     def _store_goes(self, how: str, end: Callable[[], None]) -> str:
         last = self.crowd.last
@@ -229,8 +253,10 @@ STEPS: tuple[Callable[[Trial], str], ...] = (
     Trial.nginx_answers_the_crowd_from_its_cache,
     Trial.one_replica_may_stop,
     Trial.one_replica_may_be_killed,
+    Trial.replicas_restart_one_by_one_under_load,
     Trial.the_store_may_restart,
     Trial.the_store_may_be_killed,
+    Trial.the_store_may_forget_everything,
     Trial.without_replicas_nginx_says_so,
     Trial.no_log_holds_a_ticket,
     Trial.down_and_up_keeps_the_line,
