@@ -8,7 +8,6 @@ gives the same positions instead of new ones.
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from app.clock import Clock
@@ -38,8 +37,7 @@ class Place(NamedTuple):
     ticket_id: str
 
 
-@dataclass(frozen=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     result: "asyncio.Future[Place]"
     ticket_id: str
     idempotency_key: str | None

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -50,6 +51,9 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        # What is there by now stays; the collector need not walk over it again with every full pass.
+        gc.collect()
+        gc.freeze()
         if self.started and self.servers:
             self._on_start(self.servers[0].sockets[0].getsockname()[1])
 
