@@ -19,6 +19,9 @@ test: $(DEV_STAMP)  ## Set everything up and run all tests, with branch coverage
 	$(BIN)/mypy
 	$(BIN)/pytest --cov --cov-report=term $(ARGS)
 
+bench: $(STAMP)  ## Measure throughput, latency and CPU on loopback (needs wrk; PARTS=… for some only)
+	$(BIN)/python -m benchmarks $(PARTS)
+
 check: $(DEV_STAMP)  ## Only the linters and the type checker
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -27,6 +30,12 @@ check: $(DEV_STAMP)  ## Only the linters and the type checker
 format: $(DEV_STAMP)  ## Put the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+pins: $(DEV_STAMP)  ## Take the newest versions that fit into the image, and write them into pyproject.toml
+	$(BIN)/python .ci/pins.py
+
+containers: $(DEV_STAMP)  ## Build the image, bring docker-compose.yml up and try it (needs a Docker engine)
+	$(BIN)/python -m tests.containers $(ARGS)
 
 clean:  ## Remove the virtual environment and caches (never the data)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
@@ -43,4 +52,4 @@ $(DEV_STAMP): pyproject.toml $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
-.PHONY: help run test check format clean
+.PHONY: help run test bench chaos check format pins containers clean

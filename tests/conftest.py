@@ -16,7 +16,7 @@ from tests.support.replicas import Replica
 from tests.support.servers import RealServer
 from tests.support.topologies import ClusterSetup, SentinelSetup
 
-SECRET = "a-test-signing-key-of-32-bytes-or-more"
+SECRET = "a-signing-key-for-tests-that-is-long-enough-for-every-hmac-there-is"
 
 
 @pytest.fixture(scope="session")

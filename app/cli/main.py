@@ -5,7 +5,9 @@ import sys
 import typer
 
 from app import __version__
+from app.cli.keys import keys
 from app.cli.serve import serve
+from app.cli.simulate import simulate
 from app.errors import ConfigError, StanchionError
 
 cli = typer.Typer(
@@ -16,6 +18,8 @@ cli = typer.Typer(
     add_completion=False,
 )
 cli.command()(serve)
+cli.add_typer(simulate, name="simulate")
+cli.add_typer(keys)
 
 
 @cli.command()

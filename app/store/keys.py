@@ -4,28 +4,39 @@ Hash tags keep what one script touches in one cluster slot: one tag per room, lo
 
     key                              type    fields, members                          TTL          written by
     stanchion:keyring                hash    kid -> JSON of a signing key             permanent    tickets.keyring
-    stanchion:{leader}:lock          string  owner token                              lease        scheduler
-    stanchion:{leader}:term          string  counter                                  permanent    scheduler
-    stanchion:{replicas}             zset    replica id by the time it was last seen  60 s         services
+    stanchion:{replicas}:leader      string  replica id of the leader                 lease        scheduler
+    stanchion:{replicas}:term        string  counter of leaderships                   permanent    scheduler
+    stanchion:{replicas}:seen        zset    replica id by server time last seen, ms  60 s         scheduler
     stanchion:{room:NAME}:state      hash    see app/rooms/lua/_state.lua             permanent    rooms
     stanchion:{room:NAME}:windows    zset    "edge:until_run_ms" by edge              permanent    rooms (bounded)
     stanchion:{room:NAME}:op:ID      string  reply of a join batch, for its retry     10 s         rooms
     stanchion:{room:NAME}:idem:HASH  string  ticket of an Idempotency-Key             600 s        rooms
+    stanchion:{lock:ID}:holders      zset    token by the end of its lease (ms)       LOCK_KEEP    locks
+    stanchion:{lock:ID}:line         zset    waiting token by arrival (µs)            LOCK_KEEP    locks
+    stanchion:{lock:ID}:state        hash    see app/locks/lua/_lock.lua              LOCK_KEEP    locks
+    stanchion:{lock:ID}:fence        string  the last fencing token                   7 days       locks
+    stanchion:{lock:ID}:done:TOKEN   string  the answer to a release, for its repeat  60 s         locks
+    stanchion:{locks}:held           zset    lock id by the end of its lease (ms)     LOCK_KEEP    locks.index
+    stanchion:locks:wake:REPLICA     channel "token fence" of a hand-over             -            locks
+
+`ID` is the lock id percent-encoded, or, when that is long, `#` and a digest of it: ids may hold any
+character, and a brace in one must not end the hash tag. LOCK_KEEP is longer than any lease and wait.
 
 Permanent keys are those that `PERMANENT` matches; a test fails on any other key without a TTL.
 """
 
 import re
 from hashlib import sha256
+from urllib.parse import quote
 
 PREFIX = "stanchion:"
 
-PERMANENT = re.compile(r"^stanchion:(keyring|\{leader\}:term|\{room:[^}]+\}:(state|windows))$")
+PERMANENT = re.compile(r"^stanchion:(keyring|\{replicas\}:term|\{room:[^}]+\}:(state|windows))$")
 
 KEYRING = PREFIX + "keyring"
-LEADER_LOCK = PREFIX + "{leader}:lock"
-LEADER_TERM = PREFIX + "{leader}:term"
-REPLICAS = PREFIX + "{replicas}"
+LEADER = PREFIX + "{replicas}:leader"
+LEADER_TERM = PREFIX + "{replicas}:term"
+REPLICAS_SEEN = PREFIX + "{replicas}:seen"
 
 
 def room_state(room: str) -> str:
@@ -46,3 +57,26 @@ def room_operation(room: str, op_id: str) -> str:
 def room_idempotency(room: str, key: str) -> str:
     """The ticket that a join with this Idempotency-Key was given."""
     return f"{PREFIX}{{room:{room}}}:idem:{sha256(key.encode()).hexdigest()[:32]}"
+
+
+LOCKS_HELD = PREFIX + "{locks}:held"
+LOCK_WAKE_PREFIX = PREFIX + "locks:wake:"
+_LONGEST_PLAIN_ID = 200
+
+
+def lock_keys(lock_id: str) -> dict[str, str]:
+    """The keys of a lock, by the names its scripts use."""
+    prefix = _lock_prefix(lock_id)
+    return {part: f"{prefix}:{part}" for part in ("holders", "line", "state", "fence")}
+
+
+def lock_done(lock_id: str, token: str) -> str:
+    """What a release with this token was answered."""
+    return f"{_lock_prefix(lock_id)}:done:{token}"
+
+
+def _lock_prefix(lock_id: str) -> str:
+    name = quote(lock_id, safe="")
+    if len(name) > _LONGEST_PLAIN_ID:
+        name = "#" + sha256(lock_id.encode()).hexdigest()
+    return f"{PREFIX}{{lock:{name}}}"

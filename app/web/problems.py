@@ -27,6 +27,13 @@ STATUS_BY_KIND: dict[str, int] = {
     "ticket-refused": 401,
     "joins-held": 503,
     "room-closed": 409,
+    "locked": 423,
+    "wait-ran-out": 504,
+    "line-full": 503,
+    "lock-lost": 409,
+    "hold-aborted": 503,
+    "upstream-unavailable": 503,
+    "upstream-timeout": 504,
 }
 
 _TITLES = {
