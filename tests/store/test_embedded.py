@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
+import httpx
 import pytest
 import redis
 
@@ -97,14 +99,24 @@ def test_a_server_that_dies_is_started_again_with_its_data(data_dir: Path) -> No
         client.set("k", "kept")
         client.execute_command("WAITAOF", 1, 0, 5000)
         os.kill(store.pid, signal.SIGKILL)
-        deadline_reached = eventually_sync(lambda: server_pid(data_dir) not in (0, store.pid) and client.get("k"))
-        assert deadline_reached == "kept"
+        found = eventually_sync(lambda: server_pid(data_dir) not in (0, store.pid) and client.get("k"))
+        assert found == "kept"
+    assert server_pid(data_dir) == 0
+
+
+def test_a_service_goes_on_when_its_store_has_died(data_dir: Path, start_replica: Start) -> None:
+    service = start_replica(None, DATA_DIR=str(data_dir))
+    first = server_pid(data_dir)
+    os.kill(first, signal.SIGKILL)
+    eventually_sync(lambda: "embedded_store_started_again" in service.log())
+    assert server_pid(data_dir) not in (0, first)
+    eventually_sync(lambda: httpx.post(f"{service.url}/join").status_code in (200, 201))
+    service.signal(signal.SIGTERM)
+    assert service.wait() == 0
     assert server_pid(data_dir) == 0
 
 
 def eventually_sync(check: Callable[[], Any]) -> Any:
-    import anyio
-
     return anyio.run(eventually, check)
 
 
