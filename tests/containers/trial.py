@@ -156,11 +156,13 @@ class Trial:
                 restart = pool.submit(self.project.docker, "restart", replica)
                 while not restart.done():
                     self.crowd.join(4, at_once=4)
+                    time.sleep(0.05)
                 restart.result()
                 self.project.wait_until_healthy(replica)
         self.crowd.everyone_keeps_their_place()
         joins = len(self.crowd.tickets) - before
-        return f"{joins} joins meanwhile, {self.crowd.refused - refused} asked twice; {poller.answers} polls answered"
+        assert self.crowd.refused == refused, f"{self.crowd.refused - refused} of {joins} joins were refused"
+        return f"{joins} joins and {poller.answers} polls meanwhile, all of them answered"
 
     def the_store_may_restart(self) -> str:
         return self._store_goes("stop", lambda: self.project.docker("stop", "store"))
