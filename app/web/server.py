@@ -65,6 +65,8 @@ class DrainingServer(uvicorn.Server):
             super().handle_exit(sig, frame)
             return
         services.draining = True
+        # Proxies then send nothing more on old connections, which would be lost if it met their end.
+        self.config.encoded_headers.append((b"connection", b"close"))
         log.info("draining", seconds=self._drain_s)
         asyncio.get_running_loop().call_later(
             self._drain_s, lambda: super(DrainingServer, self).handle_exit(sig, frame)
