@@ -1,7 +1,6 @@
-"""Locks over a store that restarts, forgets everything, fails over, or is a cluster: what is promised there."""
+"""Locks over a store that restarts, is away, or forgets everything: what is promised there."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -12,7 +11,6 @@ from app.locks.service import LockService
 from app.store.keys import lock_keys
 from tests.locks.conftest import OpenLocks
 from tests.support.servers import RealServer
-from tests.support.topologies import SentinelSetup
 from tests.support.waiting import eventually
 
 
@@ -123,74 +121,3 @@ async def test_what_was_asked_for_before_a_freeze_does_not_hold_after_it(
             return not view.holders and bool(client.keys(lock_keys("x")["holders"].replace("holders", "done:*")))
 
     await eventually(free)
-
-
-@pytest.mark.topology
-@pytest.mark.parametrize("how", ["failover", "kill_primary"])
-async def test_a_failover_keeps_order_and_raises_fences(
-    own_sentinel: SentinelSetup, open_locks: OpenLocks, how: str
-) -> None:
-    replicas = [await open_locks(own_sentinel.url) for _ in range(2)]
-    first = await replicas[0].acquire(wanted())
-    order: list[int] = []
-    tasks = await queue_up(replicas, 6, order)
-    fences = [first.fence]
-    await asyncio.to_thread(getattr(own_sentinel, how))
-    with contextlib.suppress(LockLost):  # the grant may be among the writes that a failover loses
-        await until_done(lambda: replicas[0].release("x", first.token))
-    await asyncio.wait_for(asyncio.gather(*tasks), 30)
-    assert order == list(range(6))
-
-    async def again() -> bool:
-        grant = await replicas[1].acquire(wanted())
-        fences.append(grant.fence)
-        await replicas[1].release("x", grant.token)
-        return True
-
-    for _ in range(3):
-        await eventually(again, within_s=20)
-    assert fences == sorted(set(fences))
-
-
-@pytest.mark.topology
-async def test_writes_that_a_failover_loses_lower_no_fence_and_lose_no_place(
-    own_sentinel: SentinelSetup, open_locks: OpenLocks
-) -> None:
-    locks = await open_locks(own_sentinel.url)
-    known = await locks.acquire(wanted())
-    await locks.release("x", known.token)
-    with own_sentinel.replica.client() as replica:
-        await eventually(lambda: replica.get(lock_keys("x")["fence"]) == str(known.fence))
-    own_sentinel.replica.freeze()  # what follows never reaches it
-    lost = await locks.acquire(wanted())
-    order: list[int] = []
-    tasks = await queue_up([locks], 3, order)
-    own_sentinel.primary.freeze()
-    own_sentinel.replica.thaw()
-    await asyncio.to_thread(own_sentinel.kill_primary)
-    await asyncio.wait_for(asyncio.gather(*tasks), 30)
-    assert order == [0, 1, 2]
-    assert (await locks.acquire(wanted())).fence > lost.fence
-
-
-@pytest.mark.topology
-async def test_on_a_cluster_locks_are_handed_over_across_replicas(
-    cluster_store_url: str, open_locks: OpenLocks
-) -> None:
-    replicas = [await open_locks(cluster_store_url) for _ in range(2)]
-    for lock_id in ("a", "b}", "c/{d}", "é"):  # different slots, so different nodes
-        first = await replicas[0].acquire(wanted(lock_id))
-        order: list[int] = []
-        tasks = await queue_up(replicas, 6, order, lock_id=lock_id)
-        loop = asyncio.get_running_loop()
-        released_s = loop.time()
-        await replicas[0].release(lock_id, first.token)
-        await asyncio.gather(*tasks)
-        assert order == list(range(6))
-        assert loop.time() - released_s < 2.0, "hand-overs waited for the beat: the channel does not reach the replicas"
-        await replicas[0].acquire(wanted(lock_id))
-
-    async def listed() -> bool:
-        return len((await replicas[1].held(10))[1]) == 4
-
-    await eventually(listed)
