@@ -19,6 +19,9 @@ test: $(DEV_STAMP)  ## Set everything up and run all tests, with branch coverage
 	$(BIN)/mypy
 	$(BIN)/pytest --cov --cov-report=term $(ARGS)
 
+bench: $(STAMP)  ## Measure throughput, latency and CPU on loopback (needs wrk; PARTS=… for some only)
+	$(BIN)/python -m benchmarks $(PARTS)
+
 check: $(DEV_STAMP)  ## Only the linters and the type checker
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -49,4 +52,4 @@ $(DEV_STAMP): pyproject.toml $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
-.PHONY: help run test check format pins containers clean
+.PHONY: help run test bench chaos check format pins containers clean

@@ -2,23 +2,22 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import StanchionError
 from app.services import Services
-from app.web import admin_keys, health, locks
+from app.web import admin_keys, health, locks, pages, rooms
 from app.web.context import RequestContext
 from app.web.hot import HotRoutes
 from app.web.openapi import openapi_document
 from app.web.operations import Operation, routes_of
 from app.web.problems import on_http_exception, on_stanchion_error, on_unexpected_error
+from app.web.static_files import static_files
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """No body may be larger; routes with a narrower limit of their own check it themselves."""
@@ -27,8 +26,10 @@ ServicesFactory = Callable[[], AbstractAsyncContextManager[Services]]
 
 OPERATIONS: tuple[Operation, ...] = (
     *health.OPERATIONS,
-    *admin_keys.OPERATIONS,
+    *rooms.OPERATIONS,
+    *pages.OPERATIONS,
     *locks.OPERATIONS,
+    *admin_keys.OPERATIONS,
 )
 
 
@@ -51,7 +52,7 @@ class Application:
         self.starlette = Starlette(
             routes=[
                 *routes_of(OPERATIONS),
-                Mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static"),
+                Mount("/static", static_files(), name="static"),
             ],
             exception_handlers={
                 StanchionError: on_stanchion_error,

@@ -78,7 +78,10 @@ class HotRoutes:
             try:
                 status, body, own = await answer(room, scope, headers)
             except StanchionError as error:
-                status, body, own = self._refusal(error, headers)
+                if _is_page_form(headers):
+                    status, body, own = _back_to_page(room, scope, [_NO_STORE], error.kind)
+                else:
+                    status, body, own = self._refusal(error, headers)
             except Exception as error:
                 log.error("unexpected_error", exc_info=error)
                 status, body, own = self._refusal(StanchionError("Something went wrong here."), headers)
@@ -117,12 +120,11 @@ class HotRoutes:
             token, live = issued.token, issued.ticket
         assert token is not None and live is not None  # noqa: S101  # join returns None only for a live ticket
         own = [_NO_STORE]
-        if from_browser and (self._origins.is_own(headers) or headers.get(b"sec-fetch-site") == b"same-origin"):
+        page_form = _is_page_form(headers)
+        if (from_browser or page_form) and self._origins.from_own_page(headers):
             own.append(self._cookie(room, token, secure=self._secure(scope, headers)))
-        if headers.get(b"content-type", b"").startswith(b"application/x-www-form-urlencoded") and from_browser:
-            # The page's button without scripts: back to the page, which then shows the place.
-            page = b"./" if scope["path"] == "/join" else b"../" + room.name_bytes
-            return 303, b"", [*own, (b"location", page)]
+        if page_form:
+            return _back_to_page(room, scope, own)
         reply = render_place(room, live, self._visits.stand(room, live), self._ceiling, token)
         own += [_JSON, (b"retry-after", b"%d" % reply.retry_after_s)]
         if b"origin" in headers:
@@ -178,6 +180,20 @@ class HotRoutes:
         own.append((b"content-type", PROBLEM_TYPE.encode()))
         own += self._origins.cors_headers(headers)
         return status, problem_body(status, error.title, error.message, kind=error.kind, extra=error.extra), own
+
+
+def _is_page_form(headers: Headers) -> bool:
+    """Whether a browser posts the page's form by itself, without scripts; programs do not ask for HTML."""
+    return headers.get(b"content-type", b"").startswith(b"application/x-www-form-urlencoded") and (
+        b"text/html" in headers.get(b"accept", b"")
+    )
+
+
+def _back_to_page(room: Room, scope: Scope, own: list[tuple[bytes, bytes]], problem: str = "") -> Answer:
+    """Send the browser back to the page, which then shows the place, or why there is none."""
+    page = b"./" if scope["path"] == "/join" else b"../" + room.name_bytes
+    query = b"?problem=" + problem.encode() if problem else b""
+    return 303, b"", [*own, (b"location", page + query)]
 
 
 def _idempotency_key(headers: Headers) -> str | None:

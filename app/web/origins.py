@@ -38,13 +38,29 @@ class Origins:
         Raises:
             Forbidden: the `Origin` is neither our own nor in `ALLOWED_ORIGINS`.
         """
+        site = headers.get(b"sec-fetch-site")
+        if site == b"same-origin":  # set by the browser itself, also where it keeps the Origin to itself
+            return
         origin = headers.get(b"origin")
         if origin is None:
-            if headers.get(b"sec-fetch-site") == b"cross-site":
+            if site == b"cross-site":
                 raise Forbidden("Pages of other sites may not do this; the operator can allow them by ALLOWED_ORIGINS.")
             return
         if origin not in self._allowed and not self.is_own(headers):
             raise Forbidden("Pages of this origin may not do this; the operator can allow them by ALLOWED_ORIGINS.")
+
+    def from_own_page(self, headers: Headers) -> bool:
+        """Whether a change comes from a page of our own host, so that its answer may set a cookie.
+
+        Browsers of some years ago send neither `Origin` nor `Sec-Fetch-Site` with a form; then the `Referer`
+        speaks, and without any of them a form is taken for our own: all it could do is give a visitor a place.
+        """
+        if b"sec-fetch-site" in headers:
+            return headers[b"sec-fetch-site"] == b"same-origin" or self.is_own(headers)
+        if b"origin" in headers:
+            return self.is_own(headers)
+        referer = headers.get(b"referer")
+        return referer is None or referer.partition(b"://")[2].partition(b"/")[0] == headers.get(b"host", b"\0")
 
     def is_own(self, headers: Headers) -> bool:
         """Whether a page of our own host asks, so that a cookie may be set for it."""

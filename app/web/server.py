@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -28,8 +29,13 @@ SERVER_OPTIONS: dict[str, Any] = {
     "server_header": False,
     "ws": "none",
     "backlog": 4096,
+    "timeout_keep_alive": 75,
 }
-"""What every replica and the bench's bare app run with. uvicorn's own proxy handling stays off: it would trust loopback."""
+"""What every replica and the bench's bare app run with. uvicorn's own proxy handling stays off: it would trust loopback.
+
+Idle connections are kept for longer than proxies keep theirs (60 s with nginx and most clouds' balancers). The one that
+waits less must be the proxy: a POST that meets a connection just closing is an error to the visitor, not sent again.
+"""
 
 
 class DrainingServer(uvicorn.Server):
@@ -45,6 +51,9 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        # What is there by now stays; the collector need not walk over it again with every full pass.
+        gc.collect()
+        gc.freeze()
         if self.started and self.servers:
             self._on_start(self.servers[0].sockets[0].getsockname()[1])
 

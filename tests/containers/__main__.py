@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--no-build", action="store_true", help="use the image as it is")
     parser.add_argument("--build-network", help="the network of the build's RUN steps")
     parser.add_argument("--keep", action="store_true", help="leave the containers and the volume behind")
-    parser.add_argument("--net", default="172.28.84", help="first three numbers of the trial's network")
+    parser.add_argument("--net", default="10.83.81", help="first three numbers of the trial's network")
     options = parser.parse_args()
     if not engine_is_there():
         print("make containers: no container engine answers (`docker info` fails); start one first.", file=sys.stderr)
@@ -40,7 +40,8 @@ def main() -> int:
         for step in STEPS:
             _step(step.__name__.replace("_", " "), partial(step, trial))
     except Exception as error:
-        print(f"FAILED {error}\n{project.logs()[-6000:]}", file=sys.stderr)
+        telling = [line for line in project.logs().splitlines() if " 200 " not in line]
+        print("\n".join([*telling[-40:], f"FAILED {type(error).__name__} {error}"]), file=sys.stderr)
         return 1
     finally:
         if not options.keep:

@@ -98,6 +98,6 @@ def image_environment() -> dict[str, str]:
 def nginx_conf() -> str:
     """nginx's configuration as docker-compose.yml mounts it."""
     (mount,) = compose()["services"]["nginx"]["volumes"]
-    source, target, mode = mount.split(":")
+    source, target, mode = str(mount).split(":")
     assert (target, mode) == ("/etc/nginx/nginx.conf", "ro")
     return (ROOT / source).read_text(encoding="utf-8")

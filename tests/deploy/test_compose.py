@@ -10,8 +10,10 @@ from app import __version__
 from app.settings import SECRET_FIELDS, load_settings
 from app.web.access import Access
 from app.web.app import OPERATIONS
+from app.web.server import SERVER_OPTIONS
 from tests.deploy.files import (
     EXACT_TAG,
+    ROOT,
     SETTING_NAMES,
     compose,
     compose_source,
@@ -110,6 +112,11 @@ def test_nginx_knows_the_replicas_and_is_the_one_proxy_they_trust() -> None:
         assert hosts[name] == service["networks"]["front"]["ipv4_address"]
 
 
+def test_nginx_closes_idle_connections_before_a_replica_does() -> None:
+    (nginx_s,) = re.findall(r"^ {8}keepalive_timeout (\d+)s;", nginx_conf(), flags=re.MULTILINE)
+    assert int(nginx_s) < SERVER_OPTIONS["timeout_keep_alive"]
+
+
 def test_nginx_guards_every_route_that_is_open_without_a_token() -> None:
     (pattern,) = re.findall(r'map \$uri \$waiting_room \{\s*default 0;\s*"~(.+?)" 1;', nginx_conf())
     unguarded = re.compile(pattern)
@@ -121,3 +128,11 @@ def test_nginx_guards_every_route_that_is_open_without_a_token() -> None:
 def test_the_health_check_of_nginx_asks_a_path_that_exists() -> None:
     (path,) = re.findall(r"http://127\.0\.0\.1:8080(/\S+)", " ".join(SERVICES["nginx"]["healthcheck"]["test"]))
     assert path in {operation.path for operation in OPERATIONS}
+
+
+def test_the_page_on_containers_names_every_variable_with_its_default() -> None:
+    page = (ROOT / "docs" / "containers.md").read_text(encoding="utf-8")
+    source = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    for name, default in re.findall(r"\$\{([A-Z_]+):?-([^}]*)\}", source):
+        (row,) = [line for line in page.splitlines() if line.startswith("|") and f"`{name}`" in line]
+        assert default == "" or f"`{default}`" in row, f"{name} is {default}, and the page says: {row}"

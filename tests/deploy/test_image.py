@@ -63,7 +63,7 @@ def test_the_image_pins_every_package_that_is_asked_for_within_its_range() -> No
         (specifier,) = requirement.specifier
         assert specifier.operator == "==", line
         pins[canonicalize_name(requirement.name)] = specifier.version
-    linux = {**default_environment(), "sys_platform": "linux", "extra": ""}
+    linux = {**{name: str(value) for name, value in default_environment().items()}, "sys_platform": "linux"}
     for line in data["project"]["dependencies"]:
         wanted = Requirement(line)
         if wanted.marker is None or wanted.marker.evaluate(linux):

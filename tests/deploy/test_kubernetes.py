@@ -4,12 +4,14 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 
 from app import __version__
 from app.settings import SECRET_FIELDS, load_settings
 from app.web.app import OPERATIONS
 from tests.deploy.files import (
     EXACT_TAG,
+    ROOT,
     SETTING_NAMES,
     compose,
     containers,
@@ -177,3 +179,22 @@ def test_a_stopping_pod_has_the_time_that_its_settings_promise() -> None:
 def test_the_autoscaler_and_the_disruption_budget_leave_three() -> None:
     assert manifest("HorizontalPodAutoscaler")["spec"]["minReplicas"] == manifest("Deployment")["spec"]["replicas"]
     assert manifest("PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+
+
+def test_the_page_on_kubernetes_names_every_file_and_the_oldest_version() -> None:
+    page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    assert f"Kubernetes {OLDEST} " in page
+    for path in (ROOT / "k8s").iterdir():
+        assert f"`{path.name}`" in page
+    assert f"stanchion:{__version__}" in page
+
+
+def test_the_example_of_an_ingress_is_valid_and_leads_to_the_service() -> None:
+    page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    ingress = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+    for version in (OLDEST, kubernetes_validate.latest_version()):
+        kubernetes_validate.validate(ingress, version, strict=True)
+    paths = ingress["spec"]["rules"][0]["http"]["paths"]
+    services = [path["backend"]["service"] for path in paths]
+    (port,) = manifest("Service")["spec"]["ports"]
+    assert all(service == {"name": "stanchion", "port": {"name": port["name"]}} for service in services)
