@@ -111,3 +111,17 @@ class RoomClosed(StanchionError):
 
     kind = "room-closed"
     title = "The room is closed"
+
+
+class LeaseLost(Conflict):
+    """The task is not leased with this token (any more); nothing was changed."""
+
+    kind = "lease-lost"
+    title = "The lease is lost"
+
+
+class OutcomeUnknown(StanchionError):
+    """Strict mode: the change was made, but not confirmed by as many copies as asked for."""
+
+    kind = "outcome-unknown"
+    title = "Outcome unknown"

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from app.clock import Clock, SystemClock
 from app.metrics import Metrics
+from app.services.background import run_in_background
 from app.settings import Settings
 from app.store import Store
 from app.store.store import open_store
+from app.tasks.service import TaskService, open_tasks
 
 
 @dataclass
@@ -22,6 +24,7 @@ class Services:
     store: Store
     replica_id: str
     """A random name of this process, for owner tokens and reports."""
+    tasks: TaskService
     draining: bool = False
     """Set when the replica is about to stop: `/readyz` fails, so that load balancers look elsewhere."""
 
@@ -50,10 +53,17 @@ async def open_services(
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         store = await open_store(stack, settings.store_url, metrics, fragments)
-        yield Services(
+        replica_id = secrets.token_hex(6)
+        tasks = open_tasks(stack, store, settings, metrics.tasks, replica_id, lambda: services.draining)
+        services = Services(
             settings=settings,
             clock=clock or SystemClock(),
             metrics=metrics,
             store=store,
-            replica_id=secrets.token_hex(6),
+            replica_id=replica_id,
+            tasks=tasks,
         )
+        run_in_background(stack, "task wake-ups", tasks.dispatcher.listen)
+        run_in_background(stack, "task looks", tasks.dispatcher.look_now_and_then)
+        run_in_background(stack, "task housekeeping", tasks.housekeeping.run)
+        yield services

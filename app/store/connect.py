@@ -100,6 +100,7 @@ class Connections:
         self.is_cluster = address.kind == "cluster"
         self.client: Any = _client(address, REQUEST_TIMEOUT_S)
         self._blocking: Any = None
+        self._patient: Any = None
 
     def blocking(self) -> Any:
         """A client without a read time limit, for commands that wait on purpose."""
@@ -107,9 +108,15 @@ class Connections:
             self._blocking = _client(self.address, None)
         return self._blocking
 
+    def patient(self, wait_s: float) -> Any:
+        """A client for commands that the server answers within `wait_s`, always the same number."""
+        if self._patient is None:
+            self._patient = _client(self.address, REQUEST_TIMEOUT_S + wait_s)
+        return self._patient
+
     async def aclose(self) -> None:
         """Close every connection."""
-        for client in (self.client, self._blocking):
+        for client in (self.client, self._blocking, self._patient):
             if client is not None:
                 await client.aclose()
 

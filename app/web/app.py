@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import StanchionError
 from app.services import Services
-from app.web import health
+from app.web import demo, health, schedules, task_admin, task_routes
 from app.web.context import RequestContext
 from app.web.openapi import openapi_document
 from app.web.operations import Operation, routes_of
@@ -24,7 +24,13 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 
 ServicesFactory = Callable[[], AbstractAsyncContextManager[Services]]
 
-OPERATIONS: tuple[Operation, ...] = (*health.OPERATIONS,)
+OPERATIONS: tuple[Operation, ...] = (
+    *health.OPERATIONS,
+    *task_routes.OPERATIONS,
+    *task_admin.OPERATIONS,
+    *schedules.OPERATIONS,
+    *demo.OPERATIONS,
+)
 
 
 class Application:
