@@ -6,6 +6,7 @@ import typer
 
 from app import __version__
 from app.cli.serve import serve
+from app.cli.worker import worker
 from app.errors import ConfigError, StanchionError
 
 cli = typer.Typer(
@@ -16,6 +17,7 @@ cli = typer.Typer(
     add_completion=False,
 )
 cli.command()(serve)
+cli.command()(worker)
 
 
 @cli.command()

@@ -1,12 +1,17 @@
 """Tasks over HTTP: the exchanges that producers and workers know, and what was added to them."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
 
+from app.services import open_services
 from app.settings import Settings
-from tests.support.apps import running_app
+from app.web.app import create_app
+from tests.support.apps import running_app, with_state
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -246,3 +251,52 @@ async def test_schedules_can_be_set_seen_and_deleted(client: httpx.AsyncClient) 
         assert (await client.put("/schedules/x", json=body | wrong)).status_code == 400
     assert (await client.delete("/schedules/nightly")).status_code == 204
     assert (await client.delete("/schedules/nightly")).status_code == 404
+
+
+@pytest.mark.parametrize("goes_at", ["before the answer", "as its bytes are sent", "not at all"])
+async def test_a_claim_whose_answer_cannot_be_delivered_is_given_back(settings: Settings, goes_at: str) -> None:
+    app = create_app(lambda: open_services(settings))
+    async with app.starlette.router.lifespan_context(app.starlette) as state:
+        assert state is not None
+        transport = httpx.ASGITransport(with_state(app, state))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:3000") as client:
+            task_id = await put(client)
+            gone = asyncio.Event()
+            requests = [{"type": "http.request", "body": b"", "more_body": False}]
+            sent: list[str] = []
+
+            async def receive() -> dict[str, Any]:
+                if requests:
+                    return requests.pop()
+                await gone.wait()
+                return {"type": "http.disconnect"}
+
+            async def send(message: Any) -> None:
+                sent.append(message["type"])
+                if goes_at == "as its bytes are sent" and message["type"] == "http.response.body":
+                    gone.set()
+
+            if goes_at == "before the answer":
+                gone.set()
+            scope = {
+                "type": "http",
+                "method": "GET",
+                "path": "/dequeue",
+                "raw_path": b"/dequeue",
+                "query_string": b"",
+                "headers": [(b"host", b"localhost")],
+                "scheme": "http",
+                "server": ("localhost", 3000),
+                "client": ("127.0.0.1", 1),
+                "root_path": "",
+                "http_version": "1.1",
+            }
+            await with_state(app, state)(scope, receive, send)
+            expected = ("leased", 1) if goes_at == "not at all" else ("ready", 0)
+
+            async def check() -> bool:
+                task = (await client.get(f"/task/{task_id}")).json()
+                return bool((task["state"], task["attempts"]) == expected)
+
+            await eventually(check)
+            assert bool(sent) == (goes_at != "before the answer")
