@@ -28,6 +28,9 @@ format: $(DEV_STAMP)  ## Put the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+chaos: $(DEV_STAMP)  ## Soak the task queue while killing everything (CHAOS_SECONDS=600)
+	$(BIN)/python -m tests.tasks.soak $(or $(CHAOS_SECONDS),600)
+
 clean:  ## Remove the virtual environment and caches (never the data)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
 
@@ -43,4 +46,4 @@ $(DEV_STAMP): pyproject.toml $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
-.PHONY: help run test check format clean
+.PHONY: help run test check format chaos clean
