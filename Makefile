@@ -19,6 +19,9 @@ test: $(DEV_STAMP)  ## Set everything up and run all tests, with branch coverage
 	$(BIN)/mypy
 	$(BIN)/pytest --cov --cov-report=term $(ARGS)
 
+bench: $(STAMP)  ## Measure throughput, latency and CPU on loopback (needs wrk; PARTS=… for some only)
+	$(BIN)/python -m benchmarks $(PARTS)
+
 check: $(DEV_STAMP)  ## Only the linters and the type checker
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -30,6 +33,12 @@ format: $(DEV_STAMP)  ## Put the code in the house format
 
 chaos: $(DEV_STAMP)  ## Soak the task queue while killing everything (CHAOS_SECONDS=600)
 	$(BIN)/python -m tests.tasks.soak $(or $(CHAOS_SECONDS),600)
+
+pins: $(DEV_STAMP)  ## Take the newest versions that fit into the image, and write them into pyproject.toml
+	$(BIN)/python .ci/pins.py
+
+containers: $(DEV_STAMP)  ## Build the image, bring docker-compose.yml up and try it (needs a Docker engine)
+	$(BIN)/python -m tests.containers $(ARGS)
 
 clean:  ## Remove the virtual environment and caches (never the data)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
@@ -46,4 +55,4 @@ $(DEV_STAMP): pyproject.toml $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
-.PHONY: help run test check format chaos clean
+.PHONY: help run test bench chaos check format pins containers clean

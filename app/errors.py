@@ -125,3 +125,52 @@ class OutcomeUnknown(StanchionError):
 
     kind = "outcome-unknown"
     title = "Outcome unknown"
+
+
+class LockHeld(StanchionError):
+    """The lock is held and the caller did not want to wait; the hint is what is left of the holder's lease."""
+
+    kind = "locked"
+    title = "Locked"
+
+
+class LockWaitRanOut(StanchionError):
+    """The wait for a lock, or for an upstream that answers 423, is over."""
+
+    kind = "wait-ran-out"
+    title = "The wait ran out"
+
+
+class LockLineFull(StanchionError):
+    """More waiters stand in line for this lock than it takes."""
+
+    kind = "line-full"
+    title = "The line is full"
+
+
+class LockLost(StanchionError):
+    """This token does not hold the lock, or no longer."""
+
+    kind = "lock-lost"
+    title = "The lock is not held"
+
+
+class HoldAborted(StanchionError):
+    """The work under a lock was cut short, because its lease could not be renewed in time."""
+
+    kind = "hold-aborted"
+    title = "The lock was lost during the work"
+
+
+class UpstreamUnavailable(StanchionError):
+    """The upstream cannot be reached, or broke off before it answered."""
+
+    kind = "upstream-unavailable"
+    title = "The upstream is unavailable"
+
+
+class UpstreamTimeout(StanchionError):
+    """The upstream took the request and did not answer within the time limit."""
+
+    kind = "upstream-timeout"
+    title = "The upstream is too slow"

@@ -14,6 +14,8 @@ from prometheus_client.registry import Collector
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 TASK_BUCKETS_S = (0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0)
 
+LOCK_WAIT_BUCKETS_S = (0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+
 
 class HotSeries:
     """Requests of one hot route: a count for each status code and a latency histogram."""
@@ -123,6 +125,34 @@ class Metrics:
         )
         self.tasks = TaskMetrics(registry)
         self.store_up = Gauge("stanchion_store_up", "Whether the last refresh reached the store.", registry=registry)
+        self._add_locks()
+
+    def _add_locks(self) -> None:
+        registry = self.registry
+        self.locks_held = Gauge(
+            "stanchion_locks_held", "Locks held through this replica, as it last knew.", registry=registry
+        )
+        self.lock_waiters = Gauge(
+            "stanchion_lock_waiters", "Requests that wait for a lock at this replica.", registry=registry
+        )
+        self.lock_wait_seconds = Histogram(
+            "stanchion_lock_wait_seconds",
+            "Time from asking for a lock to holding it.",
+            buckets=LOCK_WAIT_BUCKETS_S,
+            registry=registry,
+        )
+        self.lock_refusals = Counter(
+            "stanchion_lock_refusals_total",
+            "Requests that did not get the lock: held, wait_ran_out, line_full, other_limit, gone.",
+            ("reason",),
+            registry=registry,
+        )
+        self.lock_expiries = Counter(
+            "stanchion_lock_expiries_total", "Leases that ran out while held, as noticed here.", registry=registry
+        )
+        self.lock_losses = Counter(
+            "stanchion_lock_losses_total", "Work cut short because its lease could not be renewed.", registry=registry
+        )
 
     def exposition(self) -> bytes:
         """The page that Prometheus reads."""

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -127,6 +128,12 @@ class RoomSeedSettings(BaseModel):
         pattern=r"^[A-Za-z0-9._:/-]+$",
         description="Name of this deployment, the `iss` of its tickets: tickets of another one are refused.",
     )
+    refresh_interval: float = Field(
+        0.25,
+        ge=0.01,
+        le=5,
+        description="Seconds between two looks of a replica at its rooms; healing lasts two of them.",
+    )
     poll_ceiling: float = Field(
         1000.0,
         gt=0,
@@ -183,6 +190,9 @@ class TaskSettings(BaseModel):
     task_strict_timeout: float = Field(
         2.0, gt=0, le=60, description="Strict mode: seconds to wait for that; then 503, outcome unknown."
     )
+    task_max_wait: float = Field(
+        60.0, ge=0, le=600, description="Longest that a `GET /dequeue?wait=` waits; one that asks for more gets this."
+    )
     grab_seconds: float = Field(2.0, ge=0, le=20, description="How long the simulated work of `POST /grab-task` takes.")
     require_lease_token: bool = Field(
         False, description="Refuse workers that finish a task without its lease token, as the simplest ones do."
@@ -204,7 +214,51 @@ class WorkerSettings(BaseModel):
     queue_url: str = Field("http://localhost:3000", description="Where the service is, as a worker sees it.")
 
 
-class Settings(ServerSettings, RoomSeedSettings, TaskSettings, WorkerSettings):
+class LockSettings(BaseModel):
+    """The ID locks: `/lock`, `/request/{id}` and `/locks/{id}`."""
+
+    lock_upstream_url: str | None = Field(
+        None,
+        max_length=2000,
+        description="Where `/lock` and `/request/{id}` do their work, with `{id}` in its path or query: "
+        "`http://shop.internal/items/{id}`. Without it the work is simulated.",
+    )
+    lock_upstream_timeout: float = Field(
+        60.0, ge=0.1, le=3600, description="Seconds the upstream may be silent before its call is given up."
+    )
+    processing_time_ms: int = Field(
+        1000, ge=0, le=600_000, description="Mean of the simulated work in milliseconds; its spread is a sixth of it."
+    )
+    lock_wait: float = Field(
+        120.0, gt=0, le=3600, description="Seconds a `/request/{id}` waits in line before it is answered 504."
+    )
+    lock_lease: float = Field(
+        10.0,
+        ge=0.3,
+        le=3600,
+        description="Seconds after which the lock of a replica that died is free again; live ones renew it.",
+    )
+    lock_max_lease: float = Field(3600.0, ge=1, le=86_400, description="Longest `leaseMs` a program may ask for.")
+    lock_max_wait: float = Field(600.0, ge=1, le=3600, description="Longest `waitMs` a program may ask for.")
+    lock_max_waiters: int = Field(
+        10_000, ge=1, le=1_000_000, description="How many may stand in line for one lock; further ones get 503."
+    )
+
+    @field_validator("lock_upstream_url")
+    @classmethod
+    def _usable_upstream(cls, url: str | None) -> str | None:
+        if url is not None:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("must start with http:// or https:// and name a host")
+            if "{id}" not in parts.path + "?" + parts.query:
+                raise ValueError("must hold {id} in its path or query, for the id of the lock")
+            if parts.fragment or "{" in parts.netloc:
+                raise ValueError("may not hold a fragment, nor {id} in its host")
+        return url
+
+
+class Settings(ServerSettings, RoomSeedSettings, LockSettings, TaskSettings, WorkerSettings):
     """All settings together, validated."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
@@ -342,3 +396,41 @@ def _explain(item: Any, values: Mapping[str, str]) -> str:
     if name in SECRET_FIELDS:
         return f"{name.upper()}: {message}"
     return f"{name.upper()}: {message} (got {values.get(name, '')!r})"
+
+
+class ClientSettings(BaseModel):
+    """Where the command line finds the service, and what it shows as its token."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    stanchion_url: str = Field(
+        "http://localhost:3000", pattern=r"^https?://", description="Address of the service that the commands operate."
+    )
+    admin_token: SecretStr | None = Field(
+        None, description="The operator's token; else the one kept in the data folder."
+    )
+    data_dir: Path = Field(default_factory=_default_data_dir, description="Where an embedded service keeps its token.")
+
+
+def load_client_settings(environ: Mapping[str, str] | None = None) -> ClientSettings:
+    """Read what the operating commands need: `STANCHION_URL`, `ADMIN_TOKEN` (or its file), `DATA_DIR`.
+
+    Raises:
+        ConfigError: with one line for every value that cannot be used.
+    """
+    environ = os.environ if environ is None else environ
+    names = ("STANCHION_URL", "ADMIN_TOKEN", "DATA_DIR")
+    values = {name.lower(): environ[name] for name in names if environ.get(name)}
+    try:
+        if "admin_token" not in values and environ.get("ADMIN_TOKEN_FILE"):
+            values["admin_token"] = Path(environ["ADMIN_TOKEN_FILE"]).read_text(encoding="utf-8").strip()
+        settings = ClientSettings(**values)  # type: ignore[arg-type]  # strings, parsed by pydantic
+        kept = settings.data_dir.expanduser() / "admin-token"
+        if settings.admin_token is None and kept.exists():
+            token = SecretStr(kept.read_text(encoding="utf-8").strip())
+            settings = settings.model_copy(update={"admin_token": token})
+    except ValidationError as error:
+        raise ConfigError([_explain(item, values) for item in error.errors()]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"ADMIN_TOKEN_FILE: cannot be read: {error}"]) from None
+    return settings

@@ -1,7 +1,7 @@
 """Fixtures: a real Valkey for everything that runs a script, settings that point at it, and the leak check."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from app.store.keys import PERMANENT
 from app.store.store import open_store
 from tests.support.replicas import Replica
 from tests.support.servers import RealServer
+from tests.support.topologies import ClusterSetup, SentinelSetup
 
-SECRET = "a-test-signing-key-of-32-bytes-or-more"
+SECRET = "a-signing-key-for-tests-that-is-long-enough-for-every-hmac-there-is"
 
 
 @pytest.fixture(scope="session")
@@ -35,9 +36,16 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServ
 @pytest.fixture
 def server(shared_server: RealServer) -> Iterator[RealServer]:
     """The shared server, emptied; afterwards no key may be left without a TTL."""
-    with shared_server.client() as client:
-        client.flushall()
+    with checked_for_leaks(shared_server):
         yield shared_server
+
+
+@contextmanager
+def checked_for_leaks(server: RealServer) -> Iterator[None]:
+    """Empty the server before the block; after it, no key may be left without a TTL."""
+    with server.client() as client:
+        client.flushall()
+        yield
         leaked = [key for key in client.scan_iter() if client.ttl(key) == -1 and not PERMANENT.match(key)]
         assert not leaked, f"keys without a TTL that keys.py does not list as permanent: {leaked}"
 
@@ -87,3 +95,59 @@ def start_replica(tmp_path: Path) -> Iterator[Callable[..., Replica]]:
             return replica.start(wait=wait)
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def shared_sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelSetup]:
+    """One Sentinel set-up for all tests that leave it as it is."""
+    setup = SentinelSetup(tmp_path_factory.mktemp("sentinel"))
+    try:
+        yield setup.start()
+    finally:
+        setup.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterSetup]:
+    """One three-node cluster for all tests that leave it as it is."""
+    setup = ClusterSetup(tmp_path_factory.mktemp("cluster"))
+    try:
+        yield setup.start()
+    finally:
+        setup.stop()
+
+
+@pytest.fixture
+def sentinel_store_url(shared_sentinel: SentinelSetup) -> Iterator[str]:
+    """The shared Sentinel set-up, emptied; afterwards no key may be left without a TTL."""
+    with checked_for_leaks(shared_sentinel.primary):
+        yield shared_sentinel.url
+
+
+@pytest.fixture
+def cluster_store_url(shared_cluster: ClusterSetup) -> Iterator[str]:
+    """The shared cluster, emptied; afterwards no key may be left without a TTL."""
+    with ExitStack() as stack:
+        for node in shared_cluster.nodes:
+            stack.enter_context(checked_for_leaks(node))
+        yield shared_cluster.url
+
+
+@pytest.fixture
+def own_sentinel(tmp_path: Path) -> Iterator[SentinelSetup]:
+    """A Sentinel set-up of the test's own: `.url`, `.failover()`, `.kill_primary()`, `.freeze_primary()`."""
+    setup = SentinelSetup(tmp_path / "sentinel")
+    try:
+        yield setup.start()
+    finally:
+        setup.stop()
+
+
+@pytest.fixture
+def own_cluster(tmp_path: Path) -> Iterator[ClusterSetup]:
+    """A cluster of the test's own, with a replica of its first node: `.url`, `.failover()`, `.kill_primary()`."""
+    setup = ClusterSetup(tmp_path / "cluster", with_replica=True)
+    try:
+        yield setup.start()
+    finally:
+        setup.stop()

@@ -5,7 +5,9 @@ import sys
 import typer
 
 from app import __version__
+from app.cli.keys import keys
 from app.cli.serve import serve
+from app.cli.simulate import simulate
 from app.cli.worker import worker
 from app.errors import ConfigError, StanchionError
 
@@ -18,6 +20,8 @@ cli = typer.Typer(
 )
 cli.command()(serve)
 cli.command()(worker)
+cli.add_typer(simulate, name="simulate")
+cli.add_typer(keys)
 
 
 @cli.command()

@@ -1,17 +1,29 @@
 """What a replica is made of. `open_services` is the only place that builds it."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from app.clock import Clock, SystemClock
+from app.locks.service import LockService
+from app.locks.upstream import Upstream
 from app.metrics import Metrics
+from app.rooms.metrics import RoomsCollector
+from app.rooms.rooms import Rooms
+from app.rooms.settings import RoomSettings
+from app.scheduler.housekeeping import Housekeeping
+from app.scheduler.leader import Leader
 from app.services.background import run_in_background
+from app.services.locks import open_locks, open_upstream
+from app.services.visits import Visits
 from app.settings import Settings
 from app.store import Store
 from app.store.store import open_store
 from app.tasks.service import TaskService, open_tasks
+from app.tickets.keyring import REFRESH_S, KeyRing
+from app.tickets.tickets import Tickets
 
 
 @dataclass
@@ -22,19 +34,25 @@ class Services:
     clock: Clock
     metrics: Metrics
     store: Store
+    ring: KeyRing
+    rooms: Rooms
+    visits: Visits
+    housekeeping: Housekeeping
     replica_id: str
     """A random name of this process, for owner tokens and reports."""
+    locks: LockService
+    upstream: Upstream | None
+    """Where the work under a lock is done; None: it is simulated."""
     tasks: TaskService
     draining: bool = False
     """Set when the replica is about to stop: `/readyz` fails, so that load balancers look elsewhere."""
+    store_is_up: bool = False
+    """Whether the last refresh reached the store."""
 
     @property
     def has_snapshot(self) -> bool:
-        return True
-
-    @property
-    def store_is_up(self) -> bool:
-        return True
+        """Whether every room has been seen at least once, and tickets can be signed."""
+        return self.rooms.ready and self.ring.signing is not None
 
 
 @asynccontextmanager
@@ -50,20 +68,57 @@ async def open_services(
     """
     if settings.store_url is None:
         raise ValueError("settings without a store URL: start the embedded server first and pass its address")
+    clock = clock or SystemClock()
     metrics = Metrics()
+    replica_id = secrets.token_hex(6)
     async with AsyncExitStack() as stack:
         store = await open_store(stack, settings.store_url, metrics, fragments)
-        replica_id = secrets.token_hex(6)
+        ring = KeyRing(
+            (secret.get_secret_value().encode() for secret in settings.jwt_secret), store, clock, settings.ticket_ttl
+        )
+        tickets = Tickets(ring, clock, deployment=settings.deployment, ttl_s=settings.ticket_ttl)
+        rooms = Rooms(_declared_rooms(settings), store, clock, settings.refresh_interval)
+        metrics.registry.register(RoomsCollector(rooms))
+        leader = Leader(replica_id, store, clock)
         tasks = open_tasks(stack, store, settings, metrics.tasks, replica_id, lambda: services.draining)
         services = Services(
             settings=settings,
-            clock=clock or SystemClock(),
+            clock=clock,
             metrics=metrics,
             store=store,
+            ring=ring,
+            rooms=rooms,
+            visits=Visits(tickets, clock),
+            housekeeping=Housekeeping(rooms, leader, lambda up: _note_outcome(services, up)),
             replica_id=replica_id,
+            locks=open_locks(stack, settings, store, metrics, replica_id),
+            upstream=open_upstream(stack, settings),
             tasks=tasks,
         )
+        stack.push_async_callback(leader.retire)
+        run_in_background(stack, "keys", lambda: _refresh_keys(ring))
+        run_in_background(stack, "housekeeping", services.housekeeping.run)
         run_in_background(stack, "task wake-ups", tasks.dispatcher.listen)
         run_in_background(stack, "task looks", tasks.dispatcher.look_now_and_then)
         run_in_background(stack, "task housekeeping", tasks.housekeeping.run)
         yield services
+
+
+def _declared_rooms(settings: Settings) -> dict[str, RoomSettings]:
+    seed = RoomSettings(
+        window_size=settings.window_size,
+        window_interval_seconds=settings.window_interval,
+        active_window_count=settings.active_window_count,
+    )
+    return dict.fromkeys(settings.rooms, seed)
+
+
+def _note_outcome(services: Services, up: bool) -> None:
+    services.store_is_up = up
+    services.metrics.store_up.set(up)
+
+
+async def _refresh_keys(ring: KeyRing) -> None:
+    while True:
+        await ring.refresh()
+        await asyncio.sleep(REFRESH_S)

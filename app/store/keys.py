@@ -4,9 +4,9 @@ Hash tags keep what one script touches in one cluster slot: one tag per room, lo
 
     key                              type    fields, members                          TTL          written by
     stanchion:keyring                hash    kid -> JSON of a signing key             permanent    tickets.keyring
-    stanchion:{leader}:lock          string  owner token                              lease        scheduler
-    stanchion:{leader}:term          string  counter                                  permanent    scheduler
-    stanchion:{replicas}             zset    replica id by the time it was last seen  60 s         services
+    stanchion:{replicas}:leader      string  replica id of the leader                 lease        scheduler
+    stanchion:{replicas}:term        string  counter of leaderships                   permanent    scheduler
+    stanchion:{replicas}:seen        zset    replica id by server time last seen, ms  60 s         scheduler
     stanchion:{room:NAME}:state      hash    see app/rooms/lua/_state.lua             permanent    rooms
     stanchion:{room:NAME}:windows    zset    "edge:until_run_ms" by edge              permanent    rooms (bounded)
     stanchion:{room:NAME}:op:ID      string  reply of a join batch, for its retry     10 s         rooms
@@ -14,7 +14,7 @@ Hash tags keep what one script touches in one cluster slot: one tag per room, lo
     stanchion:tasks:queues           zset    queue by when it was first used          permanent    tasks
     stanchion:{tasks:QUEUE}:meta     hash    counters: number, fence, enqueued, …     permanent    tasks (one a queue)
     stanchion:{tasks:QUEUE}:depth    hash    "state:type" -> how many                 permanent    tasks (no zeroes)
-    stanchion:{tasks:QUEUE}:t:ID     hash    one task, see app/tasks/lua/_queue.lua   permanent    tasks (finished: TTL)
+    stanchion:{tasks:QUEUE}:t:TASK   hash    one task, see app/tasks/lua/_queue.lua   permanent    tasks (finished: TTL)
     stanchion:{tasks:QUEUE}:ready:P:TYPE  zset  id by number, P 0 high to 2 low       permanent    tasks
     stanchion:{tasks:QUEUE}:heads:P  zset    type by number of its first ready task   permanent    tasks
     stanchion:{tasks:QUEUE}:delayed  zset    id by ms when it is due                  permanent    tasks
@@ -28,26 +28,37 @@ Hash tags keep what one script touches in one cluster slot: one tag per room, lo
     stanchion:{tasks:QUEUE}:deathlog list    ids still to be written to the log       7 days       tasks (bounded)
     stanchion:{tasks:QUEUE}:logger   string  replica that writes the log              5 s          tasks
     stanchion:{tasks:QUEUE}:idem:HASH  string  task id of an idempotency key          86400 s      tasks
-    stanchion:{tasks:QUEUE}:wake     (a channel, not a key: a type that has work for a waiting claim)
+    stanchion:tasks:wake             channel a queue that has work for a claim that waits -            tasks
+    stanchion:{lock:ID}:holders      zset    token by the end of its lease (ms)       LOCK_KEEP    locks
+    stanchion:{lock:ID}:line         zset    waiting token by arrival (µs)            LOCK_KEEP    locks
+    stanchion:{lock:ID}:state        hash    see app/locks/lua/_lock.lua              LOCK_KEEP    locks
+    stanchion:{lock:ID}:fence        string  the last fencing token                   7 days       locks
+    stanchion:{lock:ID}:done:TOKEN   string  the answer to a release, for its repeat  60 s         locks
+    stanchion:{locks}:held           zset    lock id by the end of its lease (ms)     LOCK_KEEP    locks.index
+    stanchion:locks:wake:REPLICA     channel "token fence" of a hand-over             -            locks
+
+`ID` is the lock id percent-encoded, or, when that is long, `#` and a digest of it: ids may hold any
+character, and a brace in one must not end the hash tag. LOCK_KEEP is longer than any lease and wait.
 
 Permanent keys are those that `PERMANENT` matches; a test fails on any other key without a TTL.
 """
 
 import re
 from hashlib import sha256
+from urllib.parse import quote
 
 PREFIX = "stanchion:"
 
 PERMANENT = re.compile(
-    r"^stanchion:(keyring|\{leader\}:term|\{room:[^}]+\}:(state|windows)"
+    r"^stanchion:(keyring|\{replicas\}:term|\{room:[^}]+\}:(state|windows)"
     r"|tasks:queues|\{tasks:[^}]+\}:(meta|depth|delayed|leased|done|dead|schedules|ticks|heads:\d|ready:\d:.+|t:.+))$",
     re.DOTALL,
 )
 
 KEYRING = PREFIX + "keyring"
-LEADER_LOCK = PREFIX + "{leader}:lock"
-LEADER_TERM = PREFIX + "{leader}:term"
-REPLICAS = PREFIX + "{replicas}"
+LEADER = PREFIX + "{replicas}:leader"
+LEADER_TERM = PREFIX + "{replicas}:term"
+REPLICAS_SEEN = PREFIX + "{replicas}:seen"
 
 
 def room_state(room: str) -> str:
@@ -71,17 +82,13 @@ def room_idempotency(room: str, key: str) -> str:
 
 
 TASK_QUEUES = PREFIX + "tasks:queues"
-TASK_WAKE_PATTERN = PREFIX + "{tasks:*}:wake"
+TASK_WAKE = PREFIX + "tasks:wake"
+"""A channel, named in app/tasks/lua/_queue.lua too: a queue that has work for a waiting claim."""
 
 
 def task_queue(queue: str, part: str) -> str:
     """One of a queue's keys: meta, depth, delayed, leased, done, dead, schedules, ticks, turns, armed, …"""
     return f"{PREFIX}{{tasks:{queue}}}:{part}"
-
-
-def task_queue_of_channel(channel: str) -> str:
-    """The queue that a wake-up channel belongs to."""
-    return channel.removeprefix(PREFIX + "{tasks:").removesuffix("}:wake")
 
 
 def task(queue: str, task_id: str) -> str:
@@ -92,3 +99,26 @@ def task(queue: str, task_id: str) -> str:
 def task_idempotency_hash(key: str) -> str:
     """What an idempotency key becomes in its key's name."""
     return sha256(key.encode()).hexdigest()[:32]
+
+
+LOCKS_HELD = PREFIX + "{locks}:held"
+LOCK_WAKE_PREFIX = PREFIX + "locks:wake:"
+_LONGEST_PLAIN_ID = 200
+
+
+def lock_keys(lock_id: str) -> dict[str, str]:
+    """The keys of a lock, by the names its scripts use."""
+    prefix = _lock_prefix(lock_id)
+    return {part: f"{prefix}:{part}" for part in ("holders", "line", "state", "fence")}
+
+
+def lock_done(lock_id: str, token: str) -> str:
+    """What a release with this token was answered."""
+    return f"{_lock_prefix(lock_id)}:done:{token}"
+
+
+def _lock_prefix(lock_id: str) -> str:
+    name = quote(lock_id, safe="")
+    if len(name) > _LONGEST_PLAIN_ID:
+        name = "#" + sha256(lock_id.encode()).hexdigest()
+    return f"{PREFIX}{{lock:{name}}}"

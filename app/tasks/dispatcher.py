@@ -16,15 +16,16 @@ from typing import Any
 from app.errors import StoreUnavailable
 from app.logs import get_logger
 from app.store import Store
-from app.store.keys import TASK_WAKE_PATTERN, task_queue_of_channel
+from app.store.keys import TASK_WAKE
+from app.store.subscription import Subscription
 from app.tasks.model import Task
 from app.tasks.queues import Claim, TaskQueues
 
 log = get_logger(__name__)
 
 LOOK_EVERY_S = 2.0
-SILENCE_S = 3 * LOOK_EVERY_S
-"""After this long without even the answer to a ping, the connection is taken to be half open."""
+SUBSCRIBE_LIMIT_S = 0.5
+"""A claim waits no longer for the subscription; without it, work is found by looking."""
 _SLICE_S = 0.5
 _AT_ONCE = 32
 
@@ -46,6 +47,7 @@ class Dispatcher:
         self._wakes: dict[str, int] = {}
         self._serving: dict[str, asyncio.Task[None]] = {}
         self._wanted = asyncio.Event()
+        self._subscription = Subscription(store, TASK_WAKE, self._on_wake)
         self._given_back: set[asyncio.Task[Any]] = set()
 
     @property
@@ -63,7 +65,7 @@ class Dispatcher:
         deadline = loop.time() + wait_s
         if wait_s <= 0:
             return await self._queues.claim(claim)
-        self._wanted.set()
+        await self._until_listening()
         while True:
             heard = self._wakes.setdefault(claim.queue, 0)
             tasks = await self._queues.claim(claim, arm=True)
@@ -100,6 +102,13 @@ class Dispatcher:
         self._given_back.add(returning)
         returning.add_done_callback(self._given_back.discard)
 
+    async def _until_listening(self) -> None:
+        """What is published before the server has confirmed the subscription would not be heard."""
+        self._wanted.set()
+        if not self._subscription.listening.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._subscription.listening.wait(), SUBSCRIBE_LIMIT_S)
+
     def _forget(self, waiter: _Waiter) -> None:
         waiters = self._waiting.get(waiter.claim.queue, [])
         with contextlib.suppress(ValueError):
@@ -109,27 +118,9 @@ class Dispatcher:
             self._wakes.pop(waiter.claim.queue, None)
 
     async def listen(self) -> None:
-        """Hear wake-ups as long as the replica runs. A background loop; it starts again after errors."""
+        """Hear wake-ups, from the first waiting claim on. A background loop; it starts again after errors."""
         await self._wanted.wait()
-        pubsub = self._store.blocking.pubsub()
-        try:
-            await pubsub.psubscribe(TASK_WAKE_PATTERN)
-            silent_since = asyncio.get_running_loop().time()
-            self._serve_all()
-            while True:
-                message = await pubsub.get_message(timeout=LOOK_EVERY_S)
-                now = asyncio.get_running_loop().time()
-                if message is not None:
-                    silent_since = now
-                    if message["type"] == "pmessage":
-                        self._on_wake(task_queue_of_channel(message["channel"].decode()))
-                    continue
-                if now - silent_since > SILENCE_S:
-                    raise StoreUnavailable("The wake-up connection has gone silent.")
-                await pubsub.ping()
-        finally:
-            with contextlib.suppress(Exception):
-                await pubsub.aclose()
+        await self._subscription.run()
 
     async def look_now_and_then(self) -> None:
         """Look for work for all that wait, should a wake-up have been lost. A background loop."""

@@ -38,12 +38,13 @@ def require_access(request: Request, access: Access, settings: Settings) -> None
     """
     if access is Access.PUBLIC:
         return
-    given = bearer_token(request.headers.get("authorization", ""))
+    given = _given_token(request, access)
     if given is not None:
         accepted = [_token_for(access, settings), settings.admin_token]
         if any(_same(given, token) for token in accepted):
             return
-        raise Unauthorized("The bearer token is not the right one for this route.", reason="wrong_token")
+        if not (access is Access.LOCKS and access.value in settings.open_kinds):  # there it may be the upstream's
+            raise Unauthorized("The bearer token is not the right one for this route.", reason="wrong_token")
     if access.value in settings.open_kinds:
         if settings.on_loopback:
             _refuse_web_pages(request)
@@ -55,6 +56,22 @@ def require_access(request: Request, access: Access, settings: Settings) -> None
     raise Unauthorized(
         f"Send the token as `Authorization: Bearer …`; the operator has it as {name}.", reason="missing_token"
     )
+
+
+def _given_token(request: Request, access: Access) -> str | None:
+    """The caller's token. A lock's caller may send it as `Proxy-Authorization`, to keep `Authorization` for the upstream."""
+    if access is Access.LOCKS:
+        given = bearer_token(request.headers.get("proxy-authorization", ""))
+        if given is not None:
+            return given
+    return bearer_token(request.headers.get("authorization", ""))
+
+
+def carries_own_token(request: Request, settings: Settings) -> bool:
+    """Whether `Authorization` holds a token of this service, which is nobody else's to see."""
+    given = bearer_token(request.headers.get("authorization", ""))
+    own = (settings.lock_token, settings.task_token, settings.admin_token)
+    return given is not None and any(_same(given, token) for token in own)
 
 
 def bearer_token(authorization: str) -> str | None:

@@ -2,22 +2,22 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import StanchionError
 from app.services import Services
-from app.web import demo, health, schedules, task_admin, task_routes
+from app.web import admin_keys, demo, health, locks, pages, rooms, schedules, task_admin, task_routes
 from app.web.context import RequestContext
+from app.web.hot import HotRoutes
 from app.web.openapi import openapi_document
 from app.web.operations import Operation, routes_of
 from app.web.problems import on_http_exception, on_stanchion_error, on_unexpected_error
+from app.web.static_files import static_files
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """No body may be larger; routes with a narrower limit of their own check it themselves."""
@@ -30,6 +30,10 @@ OPERATIONS: tuple[Operation, ...] = (
     *task_admin.OPERATIONS,
     *schedules.OPERATIONS,
     *demo.OPERATIONS,
+    *rooms.OPERATIONS,
+    *pages.OPERATIONS,
+    *locks.OPERATIONS,
+    *admin_keys.OPERATIONS,
 )
 
 
@@ -39,18 +43,20 @@ class Application:
     def __init__(self, factory: ServicesFactory) -> None:
         self.services: Services | None = None
         self._rest: ASGIApp
+        self._hot: HotRoutes | None = None
 
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
             async with factory() as services:
                 self.services = services
+                self._hot = HotRoutes(services)
                 self._rest = RequestContext(self.starlette, services.metrics)
                 yield {"services": services}
 
         self.starlette = Starlette(
             routes=[
                 *routes_of(OPERATIONS),
-                Mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static"),
+                Mount("/static", static_files(), name="static"),
             ],
             exception_handlers={
                 StanchionError: on_stanchion_error,
@@ -64,6 +70,11 @@ class Application:
         self._rest = self.starlette
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._hot is not None:
+            handler = self._hot.find(scope)
+            if handler is not None:
+                await handler(scope, receive, send)
+                return
         await self._rest(scope, receive, send)
 
 

@@ -29,6 +29,13 @@ STATUS_BY_KIND: dict[str, int] = {
     "room-closed": 409,
     "lease-lost": 409,
     "outcome-unknown": 503,
+    "locked": 423,
+    "wait-ran-out": 504,
+    "line-full": 503,
+    "lock-lost": 409,
+    "hold-aborted": 503,
+    "upstream-unavailable": 503,
+    "upstream-timeout": 504,
 }
 
 _TITLES = {

@@ -10,6 +10,7 @@ from typing import Any
 
 import uvicorn
 
+from app.errors import ConfigError
 from app.logs import get_logger
 from app.services import open_services
 from app.settings import Settings
@@ -27,8 +28,13 @@ SERVER_OPTIONS: dict[str, Any] = {
     "server_header": False,
     "ws": "none",
     "backlog": 4096,
+    "timeout_keep_alive": 75,
 }
-"""What every replica and the bench's bare app run with. uvicorn's own proxy handling stays off: it would trust loopback."""
+"""What every replica and the bench's bare app run with. uvicorn's own proxy handling stays off: it would trust loopback.
+
+Idle connections are kept for longer than proxies keep theirs (60 s with nginx and most clouds' balancers). The one that
+waits less must be the proxy: a POST that meets a connection just closing is an error to the visitor, not sent again.
+"""
 
 
 class DrainingServer(uvicorn.Server):
@@ -66,6 +72,9 @@ def run_server(settings: Settings, on_start: Callable[[int], None]) -> bool:
 
     Returns:
         Whether it came to listen at all.
+
+    Raises:
+        ConfigError: the address cannot be listened on.
     """
     app = create_app(lambda: open_services(settings))
     config = uvicorn.Config(
@@ -76,6 +85,20 @@ def run_server(settings: Settings, on_start: Callable[[int], None]) -> bool:
         **SERVER_OPTIONS,
     )
     server = DrainingServer(config, app, settings.drain_seconds, on_start)
-    with contextlib.suppress(KeyboardInterrupt):  # raised again once the orderly shutdown is over
-        server.run()
+    with _listening_socket(settings) as listener, contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])  # raises the signal again once the orderly shutdown is over
     return server.started
+
+
+def _listening_socket(settings: Settings) -> socket.socket:
+    """Bound by us, so that a port in use is one clear line instead of a log of uvicorn's."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        where = f"{settings.host}:{settings.port}"
+        raise ConfigError([f"PORT: cannot listen on {where}: {error.strerror or error}; set another PORT"]) from None
+    return listener

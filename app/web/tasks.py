@@ -110,7 +110,7 @@ async def dequeue(request: Request) -> Response:
     """GET /dequeue."""
     query = read_query(request, DequeueQuery)
     claim = Claim(query.queue, split_types(query.types), query.count or 1, query.worker)
-    hang_up, tasks = await claim_for(request, claim, query.wait)
+    hang_up, tasks = await claim_for(request, claim, min(query.wait, services_of(request).settings.task_max_wait))
     if not tasks:
         hang_up.stop()
         return Response(status_code=204, headers=NO_STORE)

@@ -12,6 +12,7 @@
 local meta = KEYS[1]
 local base = string.sub(meta, 1, -5)
 local depth = base .. 'depth'
+local prefix, queue = string.match(meta, '^(.-){tasks:([^}]*)}:meta$')
 
 local VIEW = {
   'type', 'payload', 'state', 'priority', 'number', 'created', 'due', 'retries', 'max_retries', 'expiries',
@@ -41,7 +42,7 @@ end
 -- Tell the replicas that have a claim waiting for this type, if any has said so since the last time.
 local function wake(type)
   if redis.call('HDEL', base .. 'armed', '*', '=' .. type) > 0 then
-    redis.call('PUBLISH', base .. 'wake', type)
+    redis.call('PUBLISH', prefix .. 'tasks:wake', queue)
   end
 end
 

@@ -1,0 +1,10 @@
+"""`stanchion simulate …`: load that checks the promises, against a running service."""
+
+import typer
+
+from app.cli.simulate_locks import locks
+
+simulate = typer.Typer(
+    help="Make load on a running service, watch it live, and check its promises.", no_args_is_help=True
+)
+simulate.command()(locks)

@@ -1,0 +1,49 @@
+-- Healing: after the server has lost its last writes, the live replicas put together what they saw.
+--@include run_id
+--@include advance
+
+-- Healing waits for replicas that are known to live, but not for ever: one of them may have died as well.
+local HEAL_LIMIT_MS = 3000
+
+local function begin_healing(state, now, heal_ms, server)
+  state.run_id = server
+  state.heal_from_ms = now
+  state.heal_until_ms = now + heal_ms
+  state.heal_expect = 0
+  state.heal_by = ','
+  state.version = state.version + 1
+end
+
+-- Start healing when another server process than this one wrote the state.
+local function notice_restart(state, now, heal_ms)
+  local server = run_id()
+  if state.run_id ~= server then begin_healing(state, now, heal_ms, server) end
+end
+
+-- End healing once everyone known has reported, leaving out as many positions as a period's peak of joins.
+local function finish_healing(windows_key, state, now)
+  if state.heal_until_ms == 0 or now < state.heal_until_ms then return end
+  local _, commas = string.gsub(state.heal_by, ',', '')
+  if commas - 1 < state.heal_expect and now < state.heal_from_ms + HEAL_LIMIT_MS then return end
+  state.heal_until_ms = 0
+  state.heals = state.heals + 1
+  state.ticked_at_ms = now
+  state.version = state.version + 1
+  if state.last == 0 then return end
+  local gap = math.max(1, state.peak)
+  local gaps = read_gaps(state.gaps)
+  local ahead_of_joins = math.max(0, state.edge - state.last)
+  gaps[#gaps + 1] = { state.last, state.last + gap }
+  state.edge = state.edge + math.min(gap, ahead_of_joins)
+  state.last = state.last + gap
+  state.gap_total = state.gap_total + gap
+  local kept = {}
+  for _, item in ipairs(gaps) do
+    if item[2] > state.edge then kept[#kept + 1] = item end
+  end
+  state.gaps = write_gaps(kept)
+  -- Whoever stands between the last known window and the edge gets a whole active time from now.
+  local newest = redis.call('ZREVRANGE', windows_key, 0, 0)[1]
+  local covered = math.max(state.floor, newest and tonumber(string.match(newest, '^(%d+):')) or 0)
+  if state.edge > covered then add_window(windows_key, state) end
+end

@@ -1,0 +1,86 @@
+-- A room's state: one hash, whose numbers are loaded, changed as a table and written back together.
+--
+--   epoch              starts at 1, one more with every reset; tickets of other epochs do not count
+--   last               the last position given out in this epoch
+--   edge               the last position whose turn has come
+--   floor              positions up to here have had their turn and their time is over
+--   run_ms             the room's running time: stands still while it is paused, or nobody could reach it
+--   ticked_at_ms       server time up to which run_ms is counted
+--   moved_run_ms       running time of the edge's last move
+--   expires_run_ms     running time at which the last open turn ends
+--   paused, closed     1 while the operator says so
+--   size, interval_ms, active_ms
+--                      the settings that scripts need, taken out of `settings`
+--   version            one more with every change a visitor could see
+--   settings_version   one more with every change of settings
+--   heal_until_ms      0, or the server time until which joins are held at least
+--   heal_from_ms       server time at which the healing began
+--   heal_expect        how many replicas should report, as far as any reporter knows
+--   heals              how often the room has healed
+--   gap_total          positions left out by healing, in all
+--   peak               most joins seen in one bucket
+--   bucket_at_ms, bucket_n
+--                      the bucket being counted
+-- and these texts, read where they are needed:
+--   run_id             the server process that the state was last written under
+--   gaps               "after:to,…": positions after+1..to were left out and belong to nobody
+--   heal_by            ",id,id,": replicas that have reported in this healing
+--   settings           the room's settings as JSON
+--   seed               digest of the declared settings that were applied last
+local NUMBERS = {
+  'epoch', 'last', 'edge', 'floor', 'run_ms', 'ticked_at_ms', 'moved_run_ms', 'expires_run_ms', 'paused', 'closed',
+  'size', 'interval_ms', 'active_ms', 'version', 'settings_version', 'heal_until_ms', 'heal_from_ms', 'heal_expect',
+  'heals', 'gap_total', 'peak', 'bucket_at_ms', 'bucket_n',
+}
+local TEXTS = { 'run_id', 'gaps', 'heal_by' }
+
+local function load_state(key)
+  local names = {}
+  for _, name in ipairs(NUMBERS) do names[#names + 1] = name end
+  for _, name in ipairs(TEXTS) do names[#names + 1] = name end
+  local values = redis.call('HMGET', key, unpack(names))
+  if not values[1] then return nil end
+  local state, stored = {}, {}
+  for i, name in ipairs(names) do
+    if i <= #NUMBERS then
+      state[name] = tonumber(values[i]) or 0
+    else
+      state[name] = values[i] or ''
+    end
+    stored[name] = state[name]
+  end
+  state.stored = stored
+  return state
+end
+
+-- Positions and times stay far below 2^53; %.0f keeps Lua from writing large ones as 1e+15.
+local function save_state(key, state)
+  local changes = {}
+  for _, name in ipairs(NUMBERS) do
+    if state[name] ~= state.stored[name] then
+      changes[#changes + 1] = name
+      changes[#changes + 1] = string.format('%.0f', state[name])
+    end
+  end
+  for _, name in ipairs(TEXTS) do
+    if state[name] ~= state.stored[name] then
+      changes[#changes + 1] = name
+      changes[#changes + 1] = state[name]
+    end
+  end
+  if #changes > 0 then redis.call('HSET', key, unpack(changes)) end
+end
+
+local function read_gaps(text)
+  local gaps = {}
+  for after, to in string.gmatch(text, '(%d+):(%d+)') do
+    gaps[#gaps + 1] = { tonumber(after), tonumber(to) }
+  end
+  return gaps
+end
+
+local function write_gaps(gaps)
+  local parts = {}
+  for _, gap in ipairs(gaps) do parts[#parts + 1] = string.format('%.0f:%.0f', gap[1], gap[2]) end
+  return table.concat(parts, ',')
+end

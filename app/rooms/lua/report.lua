@@ -1,0 +1,48 @@
+-- Tell the room what a replica has seen of it; what the server has lost comes back, and nothing ever moves back.
+-- KEYS: state, windows
+-- ARGV: heal_ms, replica, live_replicas, epoch, last, edge, floor, run_ms, moved_run_ms, expires_run_ms, peak, settings_version, settings, size, interval_ms, active_ms, windows...
+-- Returns: {0, 1 when the report brought something back else 0}, or {-1} when there is no such room
+--@include now
+--@include heal
+
+local state = load_state(KEYS[1])
+if not state then return { -1 } end
+local now = now_ms()
+notice_restart(state, now, tonumber(ARGV[1]))
+local brought = 0
+local epoch, last, edge = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+if epoch > state.epoch then
+  state.epoch = epoch
+  state.last, state.edge, state.floor, state.gaps = 0, 0, 0, ''
+  redis.call('DEL', KEYS[2])
+  brought = 1
+end
+if epoch == state.epoch then
+  if last > state.last or edge > state.edge then brought = 1 end
+  state.last = math.max(state.last, last)
+  state.edge = math.max(state.edge, edge)
+  state.floor = math.max(state.floor, tonumber(ARGV[7]))
+  state.run_ms = math.max(state.run_ms, tonumber(ARGV[8]))
+  state.moved_run_ms = math.max(state.moved_run_ms, tonumber(ARGV[9]))
+  state.expires_run_ms = math.max(state.expires_run_ms, tonumber(ARGV[10]))
+  state.peak = math.max(state.peak, tonumber(ARGV[11]))
+  for i = 17, #ARGV do
+    local window_edge = tonumber(string.match(ARGV[i], '^(%d+):'))
+    if window_edge > state.floor then redis.call('ZADD', KEYS[2], window_edge, ARGV[i]) end
+  end
+end
+if tonumber(ARGV[12]) > state.settings_version then
+  state.settings_version = tonumber(ARGV[12])
+  state.size, state.interval_ms, state.active_ms = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
+  redis.call('HSET', KEYS[1], 'settings', ARGV[13])
+  brought = 1
+end
+if state.heal_until_ms > 0 then
+  state.heal_expect = math.max(state.heal_expect, tonumber(ARGV[3]))
+  if not string.find(state.heal_by, ',' .. ARGV[2] .. ',', 1, true) then
+    state.heal_by = state.heal_by .. ARGV[2] .. ','
+  end
+end
+if brought == 1 then state.version = state.version + 1 end
+save_state(KEYS[1], state)
+return { 0, brought }

@@ -1,0 +1,163 @@
+"""What a replica knows of a room at one moment, and how a newer look at the store is merged into it.
+
+Within an epoch nothing in a snapshot ever moves back: when the store's answer lies behind what was seen
+before, the store has lost writes, and the merged snapshot keeps what was seen.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+
+Window = tuple[int, int]
+"""`(edge, until_run_ms)`: positions up to `edge`, and the running time at which their turn ends."""
+
+Gap = tuple[int, int]
+"""`(after, to)`: positions after+1..to belong to nobody."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One room as last seen. Times that end in `run_ms` are on the room's own clock, which stands still at times."""
+
+    room: str
+    now_ms: int
+    epoch: int
+    version: int
+    last: int
+    edge: int
+    floor: int
+    run_ms: int
+    ticked_at_ms: int
+    moved_run_ms: int
+    expires_run_ms: int
+    paused: bool
+    closed: bool
+    size: int
+    interval_ms: int
+    active_ms: int
+    settings_version: int
+    heal_until_ms: int
+    heal_from_ms: int
+    heals: int
+    gap_total: int
+    peak: int
+    gaps: tuple[Gap, ...] = ()
+    windows: tuple[Window, ...] = ()
+    window_edges: tuple[int, ...] = field(default=(), compare=False)
+
+    @property
+    def healing(self) -> bool:
+        """Whether joins are held while the replicas report."""
+        return self.heal_until_ms > 0
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody waits and nobody's turn is open, so that the room need not be ticked."""
+        return self.last <= self.edge and self.run_ms >= self.expires_run_ms and not self.healing
+
+    def overdue(self, period_ms: int) -> bool:
+        """Whether whoever should have ticked this room has not done so for three periods."""
+        return not self.quiet and self.now_ms - self.ticked_at_ms > 3 * period_ms
+
+    def due_in_ms(self) -> int | None:
+        """Milliseconds of running time until the edge moves next; None when nobody waits or the clock stands."""
+        if self.last <= self.edge or self.paused or self.healing:
+            return None
+        return max(0, self.moved_run_ms + self.interval_ms - self.run_ms)
+
+    def window_end(self, position: int) -> int | None:
+        """The running time at which the turn of `position` ends, when its window is known."""
+        index = bisect_left(self.window_edges, position)
+        return self.windows[index][1] if index < len(self.windows) else None
+
+    @cached_property
+    def waiting(self) -> int:
+        """How many positions wait beyond the edge."""
+        return max(0, self.last - self.edge - gap_positions(self.gaps, self.edge, self.last))
+
+    def ahead(self, position: int) -> int:
+        """How many waiting positions stand before `position`."""
+        return max(0, position - 1 - self.edge - gap_positions(self.gaps, self.edge, position - 1))
+
+
+_NUMBER_FIELDS = tuple(
+    item.name for item in fields(Snapshot) if item.name not in ("room", "gaps", "windows", "window_edges")
+)
+
+
+def gap_positions(gaps: Sequence[Gap], after: int, to: int) -> int:
+    """How many positions in after+1..to were left out."""
+    return sum(max(0, min(end, to) - max(start, after)) for start, end in gaps)
+
+
+def parse_snapshot(room: str, reply: Sequence[int | bytes]) -> tuple[Snapshot, str]:
+    """Read the reply of observe.lua or tick.lua.
+
+    Returns:
+        The snapshot with only the windows that the reply carries, and the settings as JSON ('' when unchanged).
+    """
+    count = len(_NUMBER_FIELDS)
+    numbers = dict(zip(_NUMBER_FIELDS, reply[1 : 1 + count], strict=True))
+    gaps_text, settings, *windows = (_text(item) for item in reply[1 + count :])
+    pairs = tuple(_pair(item) for item in windows)
+    paused, closed = bool(numbers.pop("paused")), bool(numbers.pop("closed"))
+    snapshot = Snapshot(
+        room=room,
+        gaps=tuple(_pair(item) for item in gaps_text.split(",") if item),
+        windows=pairs,
+        window_edges=tuple(edge for edge, _ in pairs),
+        paused=paused,
+        closed=closed,
+        **{name: int(value) for name, value in numbers.items()},
+    )
+    return snapshot, settings
+
+
+def _text(item: int | bytes) -> str:
+    return item.decode() if isinstance(item, bytes) else str(item)
+
+
+def _pair(text: str) -> tuple[int, int]:
+    first, _, second = text.partition(":")
+    return int(first), int(second)
+
+
+def merge(known: Snapshot | None, seen: Snapshot, highest: tuple[int, int]) -> tuple[Snapshot, bool]:
+    """Put a new look at the store together with what was known.
+
+    Args:
+        highest: the highest `(epoch, position)` that this replica had issued or seen when the look was asked for.
+
+    Returns:
+        The merged snapshot, and whether the store lies behind what was known: it has lost writes.
+    """
+    behind = (seen.epoch, seen.last) < highest
+    if known is None or seen.epoch > known.epoch:
+        return seen, behind
+    if seen.epoch < known.epoch:
+        return known, True
+    behind = (
+        behind
+        or seen.edge < known.edge
+        or seen.run_ms < known.run_ms
+        or seen.floor < known.floor
+        or seen.settings_version < known.settings_version
+    )
+    floor = max(known.floor, seen.floor)
+    untils = dict(seen.windows) | dict(known.windows)
+    windows = tuple((edge, untils[edge]) for edge in sorted(untils) if edge > floor)
+    merged = replace(
+        seen,
+        last=max(known.last, seen.last),
+        edge=max(known.edge, seen.edge),
+        floor=floor,
+        run_ms=max(known.run_ms, seen.run_ms),
+        moved_run_ms=max(known.moved_run_ms, seen.moved_run_ms),
+        expires_run_ms=max(known.expires_run_ms, seen.expires_run_ms),
+        version=max(known.version, seen.version),
+        peak=max(known.peak, seen.peak),
+        windows=windows,
+        window_edges=tuple(edge for edge, _ in windows),
+    )
+    return merged, behind

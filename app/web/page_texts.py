@@ -1,0 +1,143 @@
+"""What the waiting page says: a table of its states, and the words around them.
+
+The English texts are the message ids of the catalogues in `locale/`. A state that this table does not know yet is
+shown with the text of `other` and the message that came with it, so that a newer service never leaves a page empty.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from app.web.languages import Language
+
+
+class StateText(NamedTuple):
+    """One state of the page."""
+
+    title: str
+    body: str
+    next: str
+    """What happens next, or what to do."""
+    action: str = ""
+    """`join`: offer a place; `enter`: the way in; empty: nothing to press."""
+    tone: str = "calm"
+    """How it looks: `calm`, `turn` (it is time), `halt` (something to know)."""
+    facts: tuple[str, ...] = ()
+    """Which figures it shows: `position`, `ahead`, `wait`, `left`."""
+
+
+_KEPT = "You can reload or close this page: your place is kept on this device."
+_IN_LINE = ("position", "ahead", "wait")
+_AGAIN = "To line up again, take a new place."
+
+STATES: Mapping[str, StateText] = {
+    "none": StateText(
+        "Join the line",
+        "You are not in line yet.",
+        "Take a place, and this page shows where you are and tells you when it is your turn.",
+        "join",
+    ),
+    "waiting": StateText(
+        "You are in line", "This page shows your place and keeps it up to date.", _KEPT, facts=_IN_LINE
+    ),
+    "active": StateText(
+        "It is your turn",
+        "You can go in now.",
+        "Go in before your time is over.",
+        "enter",
+        "turn",
+        ("position", "left"),
+    ),
+    "entered": StateText("You are in", "You have gone in. You need this page no longer.", "", "enter", "turn"),
+    "paused": StateText(
+        "The line stands still",
+        "The line is paused for a moment. You keep your place, and nobody passes you.",
+        "As soon as the line moves again, this page shows it.",
+        "",
+        "halt",
+        ("position", "ahead"),
+    ),
+    "expired": StateText("Your turn is over", "Your turn came, and its time has run out.", _AGAIN, "join", "halt"),
+    "passed": StateText(
+        "The line went on without you",
+        "When your turn came, nothing had been heard from this device for a while.",
+        _AGAIN,
+        "join",
+        "halt",
+    ),
+    "ended": StateText("Your visit has ended", "Thank you for your visit.", "To come back, take a new place.", "join"),
+    "reset": StateText(
+        "The line was started anew", "Places from before do not count any more.", _AGAIN, "join", "halt"
+    ),
+    "closed": StateText(
+        "The line is closed", "No places are given out at the moment.", "This page looks again by itself.", "", "halt"
+    ),
+    "full": StateText(
+        "The line is full",
+        "No more places are given out for now.",
+        "This page looks again by itself; places may become free.",
+        "",
+        "halt",
+    ),
+    "away": StateText(
+        "One moment, please",
+        "The line cannot be reached right now. If you have a place, it is kept.",
+        "This page tries again by itself.",
+        "",
+        "halt",
+    ),
+    "other": StateText("Your place is kept", "", "This page shows what comes next by itself.", facts=("position",)),
+}
+
+PROBLEMS: Mapping[str, str] = {
+    "joins-held": "Places are not being given out for a moment. Please try again shortly.",
+    "store-unavailable": "The line cannot be reached right now. Please try again shortly.",
+    "room-closed": "The line is closed: no new places are given out.",
+    "room-full": "The line is full: no new places are given out for now.",
+    "other": "That did not work. Please try again.",
+}
+"""Why a place was not given, by the kind of the error."""
+
+WORDS: Mapping[str, str] = {
+    "waiting_room": "Waiting room",
+    "position": "Your place",
+    "ahead": "Ahead of you",
+    "wait": "Expected wait",
+    "left": "Time left",
+    "progress": "Your way to the front of the line",
+    "next": "What happens next",
+    "join": "Take a place",
+    "enter": "Go in",
+    "soon": "less than a minute",
+    "open_end": "longer than a day",
+    "offline": "You are offline. Your place is kept, and this page catches up by itself.",
+    "stale": "These figures are a little old: the line is just being reached again. Your place is kept.",
+    "language": "Language",
+    "tell": "Tell me when it is my turn",
+    "notify": "Notification",
+    "sound": "Sound",
+    "on": "on",
+    "off": "off",
+    "blocked": "Notifications are blocked in the settings of your browser.",
+    "move": "Continue on another device",
+    "unknown_room": "There is no such line",
+    "unknown_room_body": "The address may be mistyped, or the line is over.",
+    "turn_soon": "Almost your turn.",
+}
+
+COUNTED: Mapping[str, tuple[str, str]] = {
+    "people_ahead": ("{n} person is ahead of you.", "{n} people are ahead of you."),
+}
+
+
+def page_texts(language: Language) -> dict[str, Any]:
+    """Everything the page can say, in one language, as its scripts and its template read it."""
+    text = language.text
+    return {
+        "states": {
+            key: {**state._asdict(), "title": text(state.title), "body": text(state.body), "next": text(state.next)}
+            for key, state in STATES.items()
+        },
+        "problems": {key: text(message) for key, message in PROBLEMS.items()},
+        "words": {key: text(message) for key, message in WORDS.items()},
+        "counted": {key: language.plurals(*forms) for key, forms in COUNTED.items()},
+    }

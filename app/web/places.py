@@ -1,0 +1,86 @@
+"""A visitor's place as JSON: what /join and /status answer, written by hand because every poll needs it."""
+
+from math import ceil
+from random import random
+from typing import NamedTuple
+
+from app.rooms.polling import MAX_POLL_S, poll_after_s
+from app.rooms.room import Room
+from app.rooms.window import Standing, Status, estimated_wait_ms
+from app.tickets.tickets import Ticket
+
+_MESSAGES = {
+    Status.WAITING: b"You are in line; keep this ticket and ask again after pollAfterSeconds.",
+    Status.ACTIVE: b"It is your turn.",
+    Status.EXPIRED: b"Your turn is over; join again for a new place.",
+    Status.PAUSED: b"The line stands still for now; you keep your place.",
+    Status.RESET: b"This line was started anew; join again for a place in it.",
+}
+_STATUS_BYTES = {status: status.value.encode() for status in Status}
+
+
+class Reply(NamedTuple):
+    """A rendered place."""
+
+    body: bytes
+    retry_after_s: int
+
+
+def render_place(room: Room, ticket: Ticket, stand: Standing, poll_ceiling: float, token: bytes | None) -> Reply:
+    """The answer for one ticket; `token` is included when the visitor gets a new one."""
+    snapshot = room.snapshot
+    status = stand.status
+    wait_s = 0.0
+    poll_s = MAX_POLL_S
+    active = b""
+    if status is Status.ACTIVE:
+        # The snapshot's clock lags behind the join's by up to a refresh; nobody is told more than a whole turn.
+        active_s = (stand.active_ms if snapshot is None else min(stand.active_ms, snapshot.active_ms)) / 1000
+        active = b',"activeForSeconds":%.1f' % active_s
+        poll_s = poll_after_s(active_s, 0, poll_ceiling, active_s, random())
+    elif snapshot is not None and (status is Status.WAITING or status is Status.PAUSED):
+        wait_s = estimated_wait_ms(snapshot, stand.ahead) / 1000
+        poll_s = poll_after_s(wait_s, snapshot.waiting, poll_ceiling, snapshot.active_ms / 1000, random())
+    body = (
+        b'{%b"room":"%b","position":%d,"status":"%b","ahead":%d,"estimatedWaitSeconds":%d,"pollAfterSeconds":%.1f%b,"epoch":%d,"stale":%b,"message":"%b"}'
+        % (
+            b'"token":"%b",' % token if token else b"",
+            room.name_bytes,
+            ticket.position,
+            _STATUS_BYTES[status],
+            stand.ahead,
+            ceil(wait_s),
+            poll_s,
+            active,
+            ticket.epoch,
+            b"true" if room.stale else b"false",
+            _MESSAGES[status],
+        )
+    )
+    return Reply(body, max(1, int(poll_s)))
+
+
+def render_serving(room: Room) -> bytes:
+    """The room's public state: what anybody may know, and a cache may keep for a second."""
+    snapshot = room.snapshot
+    if snapshot is None:
+        return b""
+    due_ms = snapshot.due_in_ms()
+    return (
+        b'{"room":"%b","epoch":%d,"version":%d,"serving":%d,"last":%d,"waiting":%d,"windowSize":%d,"windowIntervalSeconds":%g,"nextMoveSeconds":%b,"paused":%b,"closed":%b,"stale":%b,"updatedAt":%d}'
+        % (
+            room.name_bytes,
+            snapshot.epoch,
+            snapshot.version,
+            snapshot.edge,
+            snapshot.last,
+            snapshot.waiting,
+            snapshot.size,
+            snapshot.interval_ms / 1000,
+            b"null" if due_ms is None else b"%.1f" % (due_ms / 1000),
+            b"true" if snapshot.paused else b"false",
+            b"true" if snapshot.closed else b"false",
+            b"true" if room.stale else b"false",
+            snapshot.now_ms,
+        )
+    )

@@ -1,0 +1,134 @@
+// The waiting page with scripts: the same page, kept up to date. Without them it works as the server sent it.
+
+import { Link } from "./link.js";
+import { Place } from "./place.js";
+import { Tell } from "./tell.js";
+import { Words } from "./words.js";
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const { texts } = data;
+const words = new Words(data.language, texts);
+const find = (id) => document.getElementById(id);
+const FACTS = ["position", "ahead", "wait", "left"];
+const SPREAD_S = 0.5;
+const SAY_EVERY_S = 60;
+
+const place = new Place(data, nowS());
+const tell = new Tell(
+  { notify: find("tell-notify"), sound: find("tell-sound"), blocked: find("tell-blocked") },
+  data,
+);
+const link = new Link(data.urls, {
+  place(answer) {
+    place.answered(answer, nowS());
+    show();
+  },
+  serving(room) {
+    if (place.heard(room)) link.ask(SPREAD_S);
+    show();
+  },
+  online(yes) {
+    find("offline").hidden = yes;
+  },
+});
+
+let shown = { key: data.key };
+let said = { ahead: Infinity, atS: nowS() };
+let overAt = null;
+
+function nowS() {
+  return performance.now() / 1000;
+}
+
+function show() {
+  const view = place.view(nowS(), texts.states);
+  const state = texts.states[view.key];
+  if (view.key !== shown.key) changed(view, state);
+  const figures = {
+    position: () => words.number(view.position),
+    ahead: () => words.number(view.ahead),
+    wait: () => words.range(view.lowS, view.highS),
+    left: () => words.duration(view.leftS),
+  };
+  for (const fact of FACTS) {
+    const box = find(`fact-${fact}`);
+    box.hidden = !state.facts.includes(fact);
+    if (!box.hidden) put(box.lastElementChild, figures[fact]());
+  }
+  find("stale").hidden = !view.stale;
+  find("tell").hidden = !["waiting", "paused"].includes(view.key);
+  const bar = find("progress");
+  bar.hidden = !state.facts.includes("ahead");
+  bar.value = Math.round(100 * (view.progress ?? 0));
+  document.title = (state.facts.includes("ahead") ? `(${words.number(view.ahead)}) ` : "") +
+    `${state.tone === "turn" ? "● " : ""}${state.title} – ${data.room}`;
+  sayProgress(view, state);
+  if (view.key === "active" && view.leftS <= 0) {
+    if (overAt !== place.atS) link.ask();
+    overAt = place.atS;  // once per answer
+  }
+  shown = view;
+}
+
+// Another state: the words, what can be pressed, and everybody who cannot see the page is told.
+function changed(view, state) {
+  document.body.dataset.state = view.key;
+  document.body.dataset.tone = state.tone;
+  put(find("title"), state.title);
+  put(find("body"), state.body || view.message || "");
+  put(find("next"), state.next);
+  find("what-next").hidden = !state.next;
+  find("join").hidden = state.action !== "join";
+  say(`${state.title}. ${state.body || view.message || ""}`);
+  if (view.key === "active") tell.turn(state.title, `${data.room}: ${state.body}`, location.pathname);
+}
+
+// The live region speaks when the visitor has come half way again, and at most once a minute.
+function sayProgress(view, state) {
+  if (!state.facts.includes("wait")) {
+    said.ahead = Infinity;
+    return;
+  }
+  if (said.ahead === Infinity) said.ahead = view.ahead;
+  if (view.ahead <= said.ahead / 2 && view.ahead < said.ahead && nowS() - said.atS >= SAY_EVERY_S) {
+    say(words.counted("people_ahead", view.ahead));
+    said.ahead = view.ahead;
+  }
+}
+
+function say(text) {
+  find("announce").textContent = text;
+  said.atS = nowS();
+}
+
+function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// Joining without leaving the page as long as it does not work; the page loads anew once it has.
+async function join(event) {
+  event.preventDefault();
+  const button = event.target.querySelector("button");
+  const problem = find("problem");
+  button.disabled = true;
+  problem.hidden = true;
+  try {
+    const answer = await fetch(data.urls.join, { method: "POST", headers: { accept: "application/json" } });
+    if (answer.ok) {
+      location.replace(location.pathname);
+      return;
+    }
+    const kind = ((await answer.json()).type ?? "").split(":").pop();
+    problem.textContent = texts.problems[kind] ?? texts.problems.other;
+  } catch {
+    problem.textContent = texts.words.offline;
+  }
+  problem.hidden = false;
+  button.disabled = false;
+}
+
+find("join").addEventListener("submit", join);
+setInterval(() => document.hidden || show(), 1000);
+if (location.search) history.replaceState(null, "", location.pathname);
+show();
+link.start(data.again, data.place);

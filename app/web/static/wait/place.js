@@ -1,0 +1,64 @@
+// What is known of a visitor's place, and what follows from it at a given moment. No page and no network in here.
+// Moments and durations are in seconds.
+
+export class Place {
+  constructor({ place, serving, first, range }, nowS) {
+    this.first = first;
+    this.range = range;
+    this.serving = serving;
+    this.best = 0;
+    this.answer = null;
+    if (place) this.answered(place, nowS);
+  }
+
+  // What /status said; null when there is no ticket that holds.
+  answered(place, nowS) {
+    const known = this.answer;
+    if (!place || !known || known.epoch !== place.epoch || known.position !== place.position) {
+      this.best = 0;
+      if (known && place) this.first = place.ahead;
+    }
+    this.answer = place;
+    this.atS = nowS;
+    this.ahead = place ? place.ahead : 0;
+  }
+
+  // What the room told everybody. Returns whether this visitor should ask for their own status now.
+  heard(serving) {
+    this.serving = serving;
+    const mine = this.answer;
+    if (!mine) return false;
+    if (serving.epoch !== mine.epoch) return mine.status !== "reset";
+    if (mine.status === "waiting" || mine.status === "paused") {
+      // The room's figure counts places that nobody holds any more, so it can only ever shorten what we know.
+      this.ahead = Math.min(this.ahead, Math.max(0, mine.position - 1 - serving.serving));
+      return serving.serving >= mine.position || serving.paused !== (mine.status === "paused");
+    }
+    return false;
+  }
+
+  // What to show now.
+  view(nowS, states) {
+    const mine = this.answer;
+    const stale = Boolean((mine || this.serving || {}).stale);
+    if (!mine) {
+      const room = this.serving;
+      return { key: !room ? "away" : room.closed ? "closed" : room.full ? "full" : "none", stale };
+    }
+    const passedS = mine.stale ? 0 : Math.max(0, nowS - this.atS);
+    const waitS = Math.max(0, mine.estimatedWaitSeconds - passedS);
+    const gone = 1 - (this.ahead + 1) / (Math.max(this.first, this.ahead) + 1);
+    this.best = Math.max(this.best, gone);
+    return {
+      key: Object.hasOwn(states, mine.status) ? mine.status : "other",
+      message: mine.message,
+      position: mine.position,
+      ahead: this.ahead,
+      lowS: waitS * this.range[0],
+      highS: waitS * this.range[1],
+      leftS: Math.max(0, (mine.activeForSeconds ?? 0) - passedS),
+      progress: this.best,
+      stale,
+    };
+  }
+}

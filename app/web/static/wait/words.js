@@ -1,0 +1,46 @@
+// Numbers, durations and counted sentences in the page's language, as app/web/languages.py writes them.
+
+const UNITS = [["hour", 3600, 5400], ["minute", 60, 60], ["second", 1, 0]];
+const DAY_S = 86400;
+
+export class Words {
+  constructor(language, texts) {
+    this.tag = `${language}-u-nu-latn`;
+    this.texts = texts;
+    this.numbers = new Intl.NumberFormat(this.tag);
+    this.plurals = new Intl.PluralRules(language);
+  }
+
+  number(n) { return this.numbers.format(n); }
+
+  counted(name, n) {
+    const forms = this.texts.counted[name];
+    return (forms[this.plurals.select(n)] ?? forms.other).replace("{n}", this.number(n));
+  }
+
+  duration(seconds) {
+    const [amount, unit] = inUnit(seconds);
+    return this.#unit(unit).format(amount);
+  }
+
+  range(lowS, highS) {
+    if (highS < 60) return this.texts.words.soon;
+    if (highS >= DAY_S) return this.texts.words.open_end;
+    const [high, unit] = inUnit(highS);
+    const [low] = inUnit(lowS, unit);
+    const format = this.#unit(unit);
+    if (low === high) return format.format(high);
+    const upper = format.format(high);
+    const number = this.number(high);
+    if (upper.split(number).length === 2) return upper.replace(number, `${this.number(low)}–${number}`);
+    return `${format.format(low)} – ${upper}`;
+  }
+
+  #unit(unit) { return new Intl.NumberFormat(this.tag, { style: "unit", unit, unitDisplay: "long" }); }
+}
+
+function inUnit(seconds, unit) {
+  const [name, size] = UNITS.find(([name, , from]) => (unit ? name === unit : seconds >= from));
+  const amount = Math.max(0, seconds) / size;
+  return [name === "hour" ? Math.round(amount * 2) / 2 : Math.round(amount), name];
+}

@@ -1,0 +1,40 @@
+"""Styles and scripts, under `/static/` and under `/static/v-<digest>/`, where a browser may keep them for ever."""
+
+import re
+from os import PathLike, stat_result
+from pathlib import Path
+
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Scope
+
+from app.web.pages import static_digest
+
+_VERSIONED = re.compile(r"^v-([0-9a-f]{12})/(.+)$")
+
+
+class VersionedStaticFiles(StaticFiles):
+    """Files whose folder may carry the digest of their content.
+
+    Any digest is served, since replicas of two releases run side by side during an update; only our own is kept.
+    """
+
+    def get_path(self, scope: Scope) -> str:
+        path = super().get_path(scope)
+        match = _VERSIONED.match(path)
+        scope["static_digest"] = match[1] if match else ""
+        return match[2] if match else path
+
+    def file_response(
+        self, full_path: PathLike[str] | str, stat_result: stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        own = scope["static_digest"] == static_digest()
+        response.headers["cache-control"] = "public, max-age=31536000, immutable" if own else "no-cache"
+        return response
+
+
+def static_files() -> ASGIApp:
+    """The static files, compressed for those who accept it."""
+    return GZipMiddleware(VersionedStaticFiles(directory=Path(__file__).parent / "static"), minimum_size=500)

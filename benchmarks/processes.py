@@ -1,0 +1,136 @@
+"""Processes under test: started on free ports of loopback, their CPU time read from /proc, ended at the end."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import redis
+
+from app.store.embedded import server_binary
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_START_LIMIT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A process under test."""
+
+    pid: int
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where its HTTP is, if it speaks that."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def cpu_s(self) -> float:
+        """CPU seconds that the process has used so far, in user and kernel mode, all threads."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+    def memory_bytes(self) -> int:
+        """Resident memory."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
+
+@dataclass(frozen=True)
+class RunningStore(Running):
+    """A store server under test."""
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def client(self) -> Any:
+        """A synchronous client, to look at the server and to empty it."""
+        return redis.Redis(port=self.port, socket_timeout=10, decode_responses=True)
+
+
+@contextmanager
+def store_server() -> Iterator[RunningStore]:
+    """The Valkey server that the product embeds, with the same append-only file, on a TCP port."""
+    with TemporaryDirectory(prefix="stanchion-bench-") as folder:
+        port = free_port()
+        options = {"port": port, "bind": "127.0.0.1", "dir": folder, "save": "", "appendonly": "yes"}
+        command = [
+            str(server_binary()),
+            *(word for name, value in options.items() for word in (f"--{name}", str(value))),
+        ]
+        with _running(command, {}) as pid:
+            store = RunningStore(pid, port)
+            _wait(lambda: bool(store.client().ping()))
+            yield store
+
+
+@contextmanager
+def replica(store: RunningStore, **env: str) -> Iterator[Running]:
+    """One `stanchion serve` on the store, ready."""
+    port = free_port()
+    settings = {"REDIS_URL": store.url, "PORT": str(port), "LOG_LEVEL": "warning", **env}
+    with _running([sys.executable, "-m", "app", "serve"], settings) as pid:
+        running = Running(pid, port)
+        _wait(lambda: fetch(running.url + "/readyz?strict") != b"")
+        yield running
+
+
+@contextmanager
+def bare_app() -> Iterator[Running]:
+    """The yardstick of `benchmarks.bare`."""
+    port = free_port()
+    with _running([sys.executable, "-m", "benchmarks.bare", str(port)], {}) as pid:
+        running = Running(pid, port)
+        _wait(lambda: fetch(running.url) != b"")
+        yield running
+
+
+def fetch(url: str) -> bytes:
+    """The body behind an http URL of loopback."""
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+def free_port() -> int:
+    """A TCP port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _running(command: list[str], env: Mapping[str, str]) -> Iterator[int]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    process = subprocess.Popen(command, env={**kept, **env}, stdout=subprocess.DEVNULL)
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(5)
+
+
+def _wait(is_up: Any) -> None:
+    deadline_s = time.monotonic() + _START_LIMIT_S
+    while True:
+        try:
+            if is_up():
+                return
+        except (OSError, redis.RedisError):
+            if time.monotonic() > deadline_s:
+                raise
+        time.sleep(0.02)

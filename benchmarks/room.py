@@ -1,0 +1,158 @@
+"""The waiting room's hot routes beside a bare ASGI app: throughput, latency, CPU, and trips to the store.
+
+Each round runs every kind of request for a short while, one after the other, so that whatever else the machine
+does falls on all of them alike; ratios are taken within a round. Figures are medians over the rounds.
+"""
+
+import re
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from app.clock import SystemClock
+from app.tickets.keyring import KeyRing
+from app.tickets.tickets import Tickets
+from benchmarks.load import CONNECTIONS, Burst, burst, medians
+from benchmarks.processes import Running, RunningStore, bare_app, fetch, replica, store_server
+
+ROUNDS = 5
+TICKETS = 20_000
+BARE, JOIN, FIRST, REPEATED, SERVING = (
+    "bare app",
+    "POST /join",
+    "GET /status, first sight",
+    "GET /status",
+    "GET /serving",
+)
+TARGETS = {REPEATED: 1.7, JOIN: 3.0}
+"""At most so many times the bare app's CPU per request."""
+
+
+def run() -> dict[str, object]:
+    """Measure; about a minute."""
+    secret = secrets.token_hex(32)
+    bursts: dict[str, list[Burst]] = {name: [] for name in (BARE, JOIN, FIRST, REPEATED, SERVING)}
+    trips: dict[str, list[float]] = {"joins": [], "polls": []}
+    with (
+        TemporaryDirectory(prefix="stanchion-bench-") as folder,
+        store_server() as store,
+        replica(store, JWT_SECRET=secret) as service,
+        bare_app() as bare,
+    ):
+        tokens = Path(folder) / "tokens"
+        burst(service.url + "/join", [service, store], method="POST")  # warms up, and fills the line
+        burst(bare.url, [bare], seconds=1)
+        for _ in range(ROUNDS):
+            _round(bursts, trips, service, store, bare, lambda: _write_tokens(tokens, secret, _last_position(service)))
+    return {
+        "requests": [
+            {"request": name, **medians(found), "times_bare": _ratio(bursts, name)} for name, found in bursts.items()
+        ],
+        "round_trips_per_1000": {kind: round(median(found), 2) for kind, found in trips.items()},
+        "targets": _targets(bursts, trips),
+        "set_up": f"{ROUNDS} rounds of 2 s bursts from {CONNECTIONS} connections, {TICKETS} tickets, one replica",
+    }
+
+
+def _round(
+    bursts: dict[str, list[Burst]],
+    trips: dict[str, list[float]],
+    service: Running,
+    store: RunningStore,
+    bare: Running,
+    new_tokens: Callable[[], Path],
+) -> None:
+    both: list[Running] = [service, store]
+    status = service.url + "/status"
+    bursts[BARE].append(burst(bare.url, [bare]))
+    found, cost = _counted(service, store, lambda: burst(service.url + "/join", both, method="POST"))
+    bursts[JOIN].append(found)
+    trips["joins"].append(cost)
+    tokens = new_tokens()
+    bursts[FIRST].append(burst(status, both, tokens=tokens, seconds=1))
+    if bursts[FIRST][-1].requests > TICKETS:
+        raise RuntimeError(f"more than {TICKETS} requests in a second: some tickets were seen twice")
+    burst(status, both, tokens=tokens, seconds=4)  # until every ticket has been seen
+    found, cost = _counted(service, store, lambda: burst(status, both, tokens=tokens))
+    bursts[REPEATED].append(found)
+    trips["polls"].append(cost)
+    bursts[SERVING].append(burst(service.url + "/serving", both))
+
+
+def _targets(bursts: dict[str, list[Burst]], trips: dict[str, list[float]]) -> list[dict[str, object]]:
+    wanted = [(f"{name}: CPU, times the bare app", most, _ratio(bursts, name)) for name, most in TARGETS.items()]
+    wanted.append(("round trips per 1,000 joins", 100, round(median(trips["joins"]), 1)))
+    wanted.append(("round trips per 1,000 polls", 0, round(median(trips["polls"]), 1)))
+    return [{"target": name, "at_most": most, "found": found, "reached": found <= most} for name, most, found in wanted]
+
+
+def _ratio(bursts: dict[str, list[Burst]], name: str) -> float:
+    pairs = zip(bursts[name], bursts[BARE], strict=True)
+    return round(median(mine.cpu_us / bare.cpu_us for mine, bare in pairs), 2)
+
+
+def _counted(service: Running, store: RunningStore, do: Callable[[], Burst]) -> tuple[Burst, float]:
+    """A burst, and the round trips per 1,000 requests that it made: by our own metric, checked against the server's.
+
+    The server counts the background's scripts as well, so its figure must be the higher one, by no more than those.
+    """
+    with store.client() as client:
+        before, calls_before, background_before = (
+            _trips(service, "request"),
+            _evals(client),
+            _trips(service, "background"),
+        )
+        started_s = time.monotonic()
+        found = do()
+        took_s = time.monotonic() - started_s
+        trips, calls = _trips(service, "request") - before, _evals(client) - calls_before
+        background = _trips(service, "background") - background_before
+    # A background trip may carry two scripts or so; one trip may be under way on either side.
+    if not trips <= calls <= trips + 4 * background + 4:
+        raise RuntimeError(
+            f"{trips} round trips by our metric, {calls} by the server's ({background} background, {took_s:.1f} s)"
+        )
+    return found, trips / found.requests * 1000
+
+
+def _trips(service: Running, purpose: str) -> float:
+    page = fetch(service.url + "/metrics").decode()
+    found = re.search(rf'^stanchion_store_round_trips_total{{purpose="{purpose}"}} (\S+)$', page, re.MULTILINE)
+    return float(found.group(1)) if found else 0.0
+
+
+def _evals(client: Any) -> int:
+    stats = client.info("commandstats")
+    return sum(stats.get(name, {}).get("calls", 0) for name in ("cmdstat_evalsha", "cmdstat_eval"))
+
+
+def _last_position(service: Running) -> int:
+    """The last position given out, once the replica's snapshot shows it."""
+    time.sleep(0.6)
+    found = re.search(rb'"last":(\d+)', fetch(service.url + "/serving"))
+    assert found is not None
+    return int(found.group(1))
+
+
+def _write_tokens(path: Path, secret: str, last: int) -> Path:
+    """Tickets of places all along the line, signed as the replica signs, that it has not seen yet."""
+    clock = SystemClock()
+    ring = KeyRing([secret.encode()], None, clock, 86_400)  # type: ignore[arg-type]  # fixed keys need no store
+    issuer = Tickets(ring, clock, deployment="stanchion", ttl_s=86_400)
+    places = [
+        issuer.issue(
+            room="default",
+            epoch=1,
+            position=1 + i * last // TICKETS,
+            active_until_run_ms=0,
+            issued_s=int(clock.unix_s()),
+            ticket_id=secrets.token_urlsafe(12),
+        )
+        for i in range(TICKETS)
+    ]
+    path.write_bytes(b"\n".join(place.token for place in places) + b"\n")
+    return path

@@ -1,0 +1,25 @@
+"""Tickets made by hand, to see them refused."""
+
+from typing import Any
+
+import jwt
+
+from app.tickets.keyring import key_id
+from tests.conftest import SECRET
+
+
+def forged(claims: dict[str, Any] | None = None, *, secret: str = SECRET, kid: str | None = None, **header: Any) -> str:
+    """A ticket like a real one but for what the test changes; a claim of None is left out."""
+    content = {
+        "iss": "stanchion",
+        "sub": "a-ticket",
+        "room": "default",
+        "epoch": 1,
+        "pos": 1,
+        "iat": 1_700_000_000,
+        "exp": 4_000_000_000,
+        **(claims or {}),
+    }
+    content = {name: value for name, value in content.items() if value is not None}
+    headers = {"kid": key_id(SECRET.encode()) if kid is None else kid}
+    return jwt.encode(content, secret, algorithm=header.get("alg", "HS256"), headers=headers)

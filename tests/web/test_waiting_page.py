@@ -1,0 +1,277 @@
+"""The waiting page as the server sends it: everything here works without scripts."""
+
+import gzip
+import json
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from app.errors import StoreUnavailable
+from app.services import Services
+from app.web.page_state import state_key
+from app.web.page_texts import STATES
+from app.web.pages import templates
+from tests.conftest import make_settings
+from tests.support.apps import running_app
+from tests.support.servers import RealServer
+from tests.support.tokens import forged
+from tests.support.waiting import eventually
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml", "Content-Type": "application/x-www-form-urlencoded"}
+FORM = BROWSER | {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.fixture
+async def app(server: RealServer) -> AsyncIterator[tuple[httpx.AsyncClient, Services]]:
+    settings = make_settings(
+        redis_url=server.url, rooms="default,concert", window_size=2, window_interval=600, refresh_interval=0.02
+    )
+    async with running_app(settings) as (client, services):
+        await eventually(lambda: services.has_snapshot and not services.rooms.get("concert").snapshot.healing)  # type: ignore[union-attr]
+        yield client, services
+
+
+@pytest.fixture
+def client(app: tuple[httpx.AsyncClient, Services]) -> httpx.AsyncClient:
+    return app[0]
+
+
+def state_of(page: httpx.Response) -> str:
+    found = re.search(r'<body data-state="([a-z]+)"', page.text)
+    assert found is not None
+    return found[1]
+
+
+def figure(page: httpx.Response, name: str) -> str | None:
+    found = re.search(rf'<div id="fact-{name}"><dt>[^<]*</dt><dd>([^<]*)</dd>', page.text)
+    return found[1] if found else None
+
+
+async def seen_by_the_room(services: Services, last: int, room: str = "default") -> None:
+    await eventually(lambda: services.rooms.get(room).snapshot.last >= last)  # type: ignore[union-attr]
+
+
+async def test_looking_at_the_page_gives_no_place(app: tuple[httpx.AsyncClient, Services]) -> None:
+    client, services = app
+    page = await client.get("/")
+    assert page.status_code == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert state_of(page) == "none"
+    assert '<form id="join" method="post" action="join">' in page.text
+    assert "set-cookie" not in page.headers
+    assert services.rooms.get("default").snapshot.last == 0  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("page", "action", "back"),
+    [
+        ("/", "join", "./"),
+        ("/rooms/concert", "concert/join", "../concert"),
+        ("/rooms/default", "default/join", "../default"),
+    ],
+)
+async def test_the_button_gives_a_place_and_leads_back_to_the_page(
+    client: httpx.AsyncClient, page: str, action: str, back: str
+) -> None:
+    assert f'action="{action}"' in (await client.get(page)).text
+    target = httpx.URL(f"http://localhost:3000{page}").join(action)
+    posted = await client.post(target, headers=FORM)
+    assert posted.status_code == 303
+    assert posted.headers["location"] == back
+    assert posted.headers["cache-control"] == "no-store"
+    shown = await client.get(target.join(back))
+    assert state_of(shown) == "active"
+    assert figure(shown, "position") == "1"
+
+
+async def test_a_browser_that_names_no_origin_still_gets_its_cookie(client: httpx.AsyncClient) -> None:
+    posted = await client.post("/join", headers=BROWSER)
+    assert posted.status_code == 303
+    assert "set-cookie" in posted.headers
+    posted = await client.post("/rooms/concert/join", headers=BROWSER | {"Referer": "https://evil.example/x"})
+    assert "set-cookie" not in posted.headers
+    posted = await client.post("/rooms/concert/join", headers=FORM | {"Origin": "null"})
+    assert "set-cookie" in posted.headers
+
+
+async def test_a_form_on_another_site_gives_no_place(app: tuple[httpx.AsyncClient, Services]) -> None:
+    client, services = app
+    posted = await client.post(
+        "/join", headers=FORM | {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+    )
+    assert (posted.status_code, posted.headers["location"]) == (303, "./?problem=forbidden")
+    assert "set-cookie" not in posted.headers
+    assert services.rooms.get("default").snapshot.last == 0  # type: ignore[union-attr]
+
+
+async def test_a_program_that_posts_a_form_gets_json(client: httpx.AsyncClient) -> None:
+    posted = await client.post("/join", headers={"Content-Type": "application/x-www-form-urlencoded"})
+    assert (posted.status_code, posted.json()["position"]) == (200, 1)
+
+
+async def test_someone_waiting_sees_place_people_ahead_estimate_and_bar(
+    app: tuple[httpx.AsyncClient, Services],
+) -> None:
+    client, services = app
+    for _ in range(4):
+        await client.post("/join")
+    await client.post("/join", headers=FORM)
+    await seen_by_the_room(services, 5)
+    page = await client.get("/")
+    assert state_of(page) == "waiting"
+    assert (figure(page, "position"), figure(page, "ahead")) == ("5", "2")
+    assert re.search(r"\d+–\d+ minutes", figure(page, "wait") or "")
+    assert re.search(r'<progress id="progress" max="100" value="0" aria-label="[^"]+">', page.text)
+    assert re.search(r'<noscript><meta http-equiv="refresh" content="\d+;url=./"></noscript>', page.text)
+
+
+async def test_the_bar_starts_where_the_place_was_first_shown_and_never_runs_backwards(
+    app: tuple[httpx.AsyncClient, Services],
+) -> None:
+    client, services = app
+    for _ in range(4):
+        await client.post("/join")
+    await client.post("/join", headers=FORM)
+    await seen_by_the_room(services, 5)
+    client.cookies.set("stanchion-first-default", "1.5.11")
+    assert 'max="100" value="75"' in (await client.get("/")).text
+    for odd in ("1.5.0", "9.9.9", "x", "1.5." + "9" * 30):
+        client.cookies.delete("stanchion-first-default")
+        client.cookies.set("stanchion-first-default", odd)
+        assert 'max="100" value="0"' in (await client.get("/")).text
+
+
+async def test_the_page_survives_a_reload_and_a_second_tab(client: httpx.AsyncClient) -> None:
+    await client.post("/join", headers=FORM)
+    assert {figure(await client.get("/"), "position") for _ in range(3)} == {"1"}
+    await client.post("/join", headers=FORM)
+    assert figure(await client.get("/"), "position") == "1"
+
+
+@pytest.mark.parametrize(
+    ("claims", "state"),
+    [
+        ({"epoch": 0}, "reset"),
+        ({"exp": 1_700_000_001}, "none"),
+        ({"room": "concert"}, "none"),
+        ({"until": 1}, "expired"),
+    ],
+)
+async def test_a_cookie_that_no_longer_holds_offers_a_new_place(
+    app: tuple[httpx.AsyncClient, Services], claims: dict[str, object], state: str
+) -> None:
+    client, services = app
+    await client.post("/join")
+    await eventually(lambda: services.rooms.get("default").snapshot.run_ms > 1)  # type: ignore[union-attr]
+    client.cookies.set("stanchion-ticket-default", forged(claims))
+    page = await client.get("/")
+    assert state_of(page) == state
+    assert '<form id="join" method="post" action="join">' in page.text
+
+
+async def test_a_paused_room_says_that_places_are_kept(app: tuple[httpx.AsyncClient, Services]) -> None:
+    client, services = app
+    for _ in range(2):
+        await client.post("/join")
+    await services.rooms.control("default", "pause")
+    await client.post("/join", headers=FORM)
+    await eventually(lambda: services.rooms.get("default").snapshot.paused)  # type: ignore[union-attr]
+    page = await client.get("/")
+    assert state_of(page) == "paused"
+    assert '<form id="join" method="post" action="join" hidden>' in page.text
+
+
+async def test_a_closed_room_says_so_and_a_refused_button_leads_back_with_the_reason(
+    app: tuple[httpx.AsyncClient, Services],
+) -> None:
+    client, services = app
+    await services.rooms.control("default", "close")
+    await eventually(lambda: services.rooms.get("default").snapshot.closed)  # type: ignore[union-attr]
+    assert state_of(await client.get("/")) == "closed"
+    posted = await client.post("/join", headers=FORM)
+    assert (posted.status_code, posted.headers["location"]) == (303, "./?problem=room-closed")
+    page = await client.get("/?problem=room-closed")
+    assert "The line is closed: no new places are given out." in page.text
+    assert "<script>alert" not in (await client.get("/?problem=<script>alert(1)</script>")).text
+
+
+async def test_an_unknown_room_gets_a_page_that_says_so(client: httpx.AsyncClient) -> None:
+    page = await client.get("/rooms/nowhere")
+    assert page.status_code == 404
+    assert "There is no such line" in page.text
+
+
+async def test_a_store_that_is_away_leaves_the_place_on_the_page_marked_as_old(
+    app: tuple[httpx.AsyncClient, Services], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise StoreUnavailable
+
+    client, services = app
+    await client.post("/join", headers=FORM)
+    monkeypatch.setattr(services.store, "run_many", refuse)
+    await eventually(lambda: services.rooms.get("default").stale)
+    page = await client.get("/")
+    assert state_of(page) == "active"
+    assert '<p class="notice" id="stale">' in page.text
+
+
+async def test_the_page_allows_no_code_but_its_own_files(client: httpx.AsyncClient) -> None:
+    page = await client.get("/")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert page.headers["cache-control"] == "no-store"
+    assert not re.search(r"<script(?![^>]*(src=|application/json))", page.text)
+    assert not re.search(r"\son[a-z]+=|\sstyle=|<style", page.text)
+    assert not re.search(r'(src|href|action)="(https?:)?//', page.text)
+
+
+async def test_the_first_view_stays_under_thirty_kilobytes(client: httpx.AsyncClient) -> None:
+    page = await client.get("/", headers={"Accept-Encoding": "gzip"})
+    folder = re.search(r'href="(static/v-[0-9a-f]{12})/', page.text)
+    assert folder is not None
+    total = 0
+    for address in ("/", *(f"/{folder[1]}/wait/{name}" for name in FILES)):
+        async with client.stream("GET", address, headers={"Accept-Encoding": "gzip"}) as answer:
+            assert answer.status_code == 200, address
+            total += sum([len(part) async for part in answer.aiter_raw()])
+            total += sum(len(name) + len(value) + 4 for name, value in answer.headers.raw)
+            if address != "/":
+                assert "immutable" in answer.headers["cache-control"]
+    assert total < 30_000
+
+
+FILES = ("wait.css", "icon.svg", "main.js", "link.js", "place.js", "tell.js", "words.js")
+
+
+async def test_files_of_another_release_are_served_but_not_kept(client: httpx.AsyncClient) -> None:
+    other = await client.get("/static/v-000000000000/wait/main.js")
+    assert (other.status_code, other.headers["cache-control"]) == (200, "no-cache")
+    plain = await client.get("/static/wait/main.js")
+    assert (plain.status_code, plain.headers["cache-control"]) == (200, "no-cache")
+    assert (await client.get("/static/v-000000000000/../app.py")).status_code == 404
+
+
+async def test_a_status_that_the_table_does_not_know_is_shown_with_its_message() -> None:
+    assert state_key({"status": "levitating"}) == "other"
+    assert all(state_key({"status": status}) == status for status in STATES)
+
+
+async def test_the_pages_data_cannot_break_out_of_its_element(client: httpx.AsyncClient) -> None:
+    hostile = "</script><script>alert(1)</script>"
+    source = templates().from_string('<script type="application/json">{{ data | tojson }}</script>')
+    rendered = source.render(data={"room": hostile})
+    assert rendered.count("<script") == 1
+    assert json.loads(rendered.split(">", 1)[1].rsplit("<", 1)[0])["room"] == hostile
+
+
+async def test_the_page_is_compressed_for_those_who_accept_it(client: httpx.AsyncClient) -> None:
+    async with client.stream("GET", "/", headers={"Accept-Encoding": "gzip"}) as answer:
+        raw = b"".join([part async for part in answer.aiter_raw()])
+    assert answer.headers["content-encoding"] == "gzip"
+    assert b"<!doctype html>" in gzip.decompress(raw)
+    async with client.stream("GET", "/", headers={"Accept-Encoding": "identity"}) as answer:
+        assert "content-encoding" not in answer.headers
