@@ -158,7 +158,7 @@ def test_the_scripts_do_what_the_model_says(server: RealServer) -> None:
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=80, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
             ),
         )
         client.flushall()

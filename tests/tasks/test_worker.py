@@ -131,9 +131,8 @@ async def test_a_killed_workers_task_is_done_by_another(replica: Replica) -> Non
         first.wait()
 
 
-async def test_a_worker_outlives_its_service(
-    replica: Replica, server: RealServer, start_replica: Callable[..., Replica]
-) -> None:
+async def test_a_worker_outlives_its_service(server: RealServer, start_replica: Callable[..., Replica]) -> None:
+    replica = start_replica(server.url, OPEN_ROUTES="tasks")
     async with working(replica) as (client, _):
         [task_id] = await client.enqueue("default", [a_task("long", 0.6)])
         await eventually(lambda: _processing(client, 1))
