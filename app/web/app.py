@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import StanchionError
 from app.services import Services
-from app.web import admin_keys, health, locks, pages, rooms
+from app.web import admin_keys, demo, health, locks, pages, rooms, schedules, task_admin, task_routes
 from app.web.context import RequestContext
 from app.web.hot import HotRoutes
 from app.web.openapi import openapi_document
@@ -26,6 +26,10 @@ ServicesFactory = Callable[[], AbstractAsyncContextManager[Services]]
 
 OPERATIONS: tuple[Operation, ...] = (
     *health.OPERATIONS,
+    *task_routes.OPERATIONS,
+    *task_admin.OPERATIONS,
+    *schedules.OPERATIONS,
+    *demo.OPERATIONS,
     *rooms.OPERATIONS,
     *pages.OPERATIONS,
     *locks.OPERATIONS,

@@ -27,6 +27,8 @@ STATUS_BY_KIND: dict[str, int] = {
     "ticket-refused": 401,
     "joins-held": 503,
     "room-closed": 409,
+    "lease-lost": 409,
+    "outcome-unknown": 503,
     "locked": 423,
     "wait-ran-out": 504,
     "line-full": 503,
