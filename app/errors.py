@@ -111,3 +111,10 @@ class RoomClosed(StanchionError):
 
     kind = "room-closed"
     title = "The room is closed"
+
+
+class TooBusy(StanchionError):
+    """This replica takes no more of these for now."""
+
+    kind = "too-busy"
+    title = "Too busy"

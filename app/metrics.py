@@ -87,6 +87,12 @@ class Metrics:
             "stanchion_store_errors_total", "Round trips to the store that failed.", ("kind",), registry=registry
         )
         self.store_up = Gauge("stanchion_store_up", "Whether the last refresh reached the store.", registry=registry)
+        self.streams_open = Gauge("stanchion_streams_open", "Open streams of pushed updates.", registry=registry)
+        self.stream_pushes = Counter(
+            "stanchion_stream_pushes_total",
+            "Room states that were pushed to all of a room's streams.",
+            registry=registry,
+        )
 
     def exposition(self) -> bytes:
         """The page that Prometheus reads."""

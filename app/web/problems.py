@@ -27,6 +27,7 @@ STATUS_BY_KIND: dict[str, int] = {
     "ticket-refused": 401,
     "joins-held": 503,
     "room-closed": 409,
+    "too-busy": 503,
 }
 
 _TITLES = {
