@@ -258,7 +258,18 @@ class LockSettings(BaseModel):
         return url
 
 
-class Settings(ServerSettings, RoomSeedSettings, LockSettings, TaskSettings, WorkerSettings):
+class StreamSettings(BaseModel):
+    """Pushed updates: `/rooms/{room}/events`."""
+
+    max_streams: int = Field(
+        10_000, ge=0, description="Streams that one replica keeps open; beyond, pages ask for the status instead."
+    )
+    stream_keep_alive: float = Field(
+        15.0, ge=1, le=300, description="Seconds of silence after which a stream gets a comment that keeps it open."
+    )
+
+
+class Settings(ServerSettings, RoomSeedSettings, StreamSettings, LockSettings, TaskSettings, WorkerSettings):
     """All settings together, validated."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)

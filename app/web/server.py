@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -36,6 +37,10 @@ SERVER_OPTIONS: dict[str, Any] = {
 Idle connections are kept for longer than proxies keep theirs (60 s with nginx and most clouds' balancers). The one that
 waits less must be the proxy: a POST that meets a connection just closing is an error to the visitor, not sent again.
 """
+
+
+SPARE_FILES = 4096
+"""Open files beside the streams: requests in flight and waiting for the next, the store, the logs."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -90,10 +95,21 @@ def run_server(settings: Settings, on_start: Callable[[int], None]) -> bool:
         timeout_graceful_shutdown=int(settings.stop_seconds) or None,
         **SERVER_OPTIONS,
     )
+    _allow_open_files(settings.max_streams + SPARE_FILES)
     server = DrainingServer(config, app, settings.drain_seconds, on_start)
     with _listening_socket(settings) as listener, contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])  # raises the signal again once the orderly shutdown is over
     return server.started
+
+
+def _allow_open_files(wanted: int) -> None:
+    """Raise the process's own limit of open files, which is often 1,024, as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    if limit < wanted:
+        log.warning("few_open_files", allowed=limit, wanted=wanted, hint="raise ulimit -n, or lower MAX_STREAMS")
 
 
 def _listening_socket(settings: Settings) -> socket.socket:
