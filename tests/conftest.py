@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from app.metrics import Metrics
@@ -15,6 +16,9 @@ from app.store.store import open_store
 from tests.support.replicas import Replica
 from tests.support.servers import RealServer
 from tests.support.topologies import ClusterSetup, SentinelSetup
+
+hypothesis.settings.register_profile("house", deadline=None)  # noise must not fail a property
+hypothesis.settings.load_profile("house")
 
 SECRET = "a-signing-key-for-tests-that-is-long-enough-for-every-hmac-there-is"
 

@@ -41,12 +41,19 @@ class Connections:
         self.client: Any = _client(address, REQUEST_TIMEOUT_S)
         self._blocking: Any = None
         self._rediscovery: asyncio.Task[None] | None = None
+        self._patient: Any = None
 
     def blocking(self) -> Any:
         """A client for commands that wait on purpose, up to `BLOCKING_READ_S`."""
         if self._blocking is None:
             self._blocking = _client(self.address, BLOCKING_READ_S)
         return self._blocking
+
+    def patient(self, wait_s: float) -> Any:
+        """A client for commands that the server answers within `wait_s`, always the same number."""
+        if self._patient is None:
+            self._patient = _client(self.address, REQUEST_TIMEOUT_S + wait_s)
+        return self._patient
 
     async def ready(self) -> None:
         """Know the cluster's slots before the first command, which redis-py would send to any node."""
@@ -69,7 +76,7 @@ class Connections:
         if self._rediscovery is not None:
             self._rediscovery.cancel()
             await asyncio.gather(self._rediscovery, return_exceptions=True)
-        for client in (self.client, self._blocking):
+        for client in (self.client, self._blocking, self._patient):
             if client is None:
                 continue
             await client.aclose()

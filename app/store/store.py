@@ -29,7 +29,7 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
-from app.errors import StoreUnavailable
+from app.errors import OutcomeUnknown, StoreUnavailable
 from app.logs import get_logger
 from app.metrics import Metrics
 from app.store.connect import MAX_CONNECTIONS, REQUEST_TIMEOUT_S, Connections, connect
@@ -95,6 +95,11 @@ class Store:
         """
         return self._connections.blocking()
 
+    @property
+    def is_cluster(self) -> bool:
+        """Whether keys are spread over several servers."""
+        return self._connections.is_cluster
+
     async def pubsub(self) -> Any:
         """A subscription object on the blocking client; close it with `aclose()`.
 
@@ -123,6 +128,51 @@ class Store:
             return await self.client.execute_command("EVALSHA", digest, *packed)
         except NoScriptError:
             return await self.client.execute_command("EVAL", text, *packed)
+
+    async def run_confirmed(
+        self, script: Script, keys: Values, args: Values, *, replicas: int, fsync: bool, timeout_s: float
+    ) -> Any:
+        """Run one script and return its reply once enough copies of the store have what it wrote.
+
+        `replicas` of the store must have received it, or, with `fsync`, its own disk and theirs. The wait goes over the
+        connection that ran the script, for it is about that connection's writes. Not for clusters.
+
+        Raises:
+            OutcomeUnknown: it has run, but was not confirmed within `timeout_s`.
+            StoreUnavailable: the outcome is unknown as well.
+        """
+        packed = script.pack(keys, args)
+        digest, text = self._render(script)
+        timeout_ms = int(timeout_s * 1000)
+        wait = ("WAITAOF", 1, replicas, timeout_ms) if fsync else ("WAIT", replicas, timeout_ms)
+        client = self._connections.patient(timeout_s)
+
+        async def send(*command: Any) -> list[Any]:
+            pipe = client.pipeline(transaction=False)
+            pipe.execute_command(*command)
+            pipe.execute_command(*wait)
+            replies: list[Any] = await pipe.execute(raise_on_error=False)
+            return replies
+
+        async def confirmed() -> Any:
+            reply, copies = await send("EVALSHA", digest, *packed)
+            if isinstance(reply, NoScriptError):
+                reply, copies = await send("EVAL", text, *packed)
+            if isinstance(reply, Exception):
+                raise reply
+            if isinstance(copies, Exception):
+                raise OutcomeUnknown(f"Done, but the store cannot confirm copies: {copies}.") from copies
+            on_disk, copied = copies if fsync else (1, copies)
+            if copied < replicas or (fsync and on_disk < 1):
+                raise OutcomeUnknown(
+                    "Done, but not confirmed by as many copies as asked for; with the same id or idempotency key it "
+                    "is safe to ask again.",
+                    retry_after_s=1,
+                )
+            return reply
+
+        self._round_trips["request"].inc()
+        return await self.command(confirmed, limit_s=None)
 
     async def run_many(self, calls: Sequence[Call], *, purpose: Purpose = "request") -> list[Any]:
         """Run several scripts in one round trip per node; replies in the order of the calls.
