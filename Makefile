@@ -31,6 +31,9 @@ format: $(DEV_STAMP)  ## Put the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+chaos: $(DEV_STAMP)  ## Soak the task queue while killing everything (CHAOS_SECONDS=600)
+	$(BIN)/python -m tests.tasks.soak $(or $(CHAOS_SECONDS),600)
+
 pins: $(DEV_STAMP)  ## Take the newest versions that fit into the image, and write them into pyproject.toml
 	$(BIN)/python .ci/pins.py
 

@@ -113,6 +113,20 @@ class RoomClosed(StanchionError):
     title = "The room is closed"
 
 
+class LeaseLost(Conflict):
+    """The task is not leased with this token (any more); nothing was changed."""
+
+    kind = "lease-lost"
+    title = "The lease is lost"
+
+
+class OutcomeUnknown(StanchionError):
+    """Strict mode: the change was made, but not confirmed by as many copies as asked for."""
+
+    kind = "outcome-unknown"
+    title = "Outcome unknown"
+
+
 class LockHeld(StanchionError):
     """The lock is held and the caller did not want to wait; the hint is what is left of the holder's lease."""
 
@@ -160,3 +174,10 @@ class UpstreamTimeout(StanchionError):
 
     kind = "upstream-timeout"
     title = "The upstream is too slow"
+
+
+class TooBusy(StanchionError):
+    """This replica takes no more of these for now."""
+
+    kind = "too-busy"
+    title = "Too busy"

@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+TASK_BUCKETS_S = (0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0)
 
 LOCK_WAIT_BUCKETS_S = (0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
@@ -62,6 +63,40 @@ class HotCounters(Collector):
         yield latency
 
 
+class TaskMetrics:
+    """The task queues, as this replica sees and serves them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, meaning: str) -> Counter:
+            return Counter(f"stanchion_tasks_{name}_total", meaning, ("queue",), registry=registry)
+
+        self.enqueued = counter("enqueued", "Tasks taken in by this replica.")
+        self.attempts = counter("attempts", "Tasks handed out by this replica.")
+        self.completed = counter("completed", "Tasks finished well through this replica.")
+        self.failed = counter("failed", "Failures reported through this replica, final or not.")
+        self.expired = counter("lease_expiries", "Leases that ran out, as reaped by this replica.")
+        self.refused = counter("refused", "Calls about a task that came too late or with a wrong token.")
+        self.wait_seconds = Histogram(
+            "stanchion_task_wait_seconds",
+            "From when a task could be handed out first until it was.",
+            ("queue",),
+            buckets=TASK_BUCKETS_S,
+            registry=registry,
+        )
+        self.depth = Gauge(
+            "stanchion_tasks",
+            "Tasks by state and type; every replica reports the same.",
+            ("queue", "state", "type"),
+            registry=registry,
+        )
+        self.oldest_wait = Gauge(
+            "stanchion_task_oldest_wait_seconds",
+            "For how long the first of the ready tasks has waited.",
+            ("queue",),
+            registry=registry,
+        )
+
+
 class Metrics:
     """Every metric of one replica."""
 
@@ -88,7 +123,14 @@ class Metrics:
         self.store_errors = Counter(
             "stanchion_store_errors_total", "Round trips to the store that failed.", ("kind",), registry=registry
         )
+        self.tasks = TaskMetrics(registry)
         self.store_up = Gauge("stanchion_store_up", "Whether the last refresh reached the store.", registry=registry)
+        self.streams_open = Gauge("stanchion_streams_open", "Open streams of pushed updates.", registry=registry)
+        self.stream_pushes = Counter(
+            "stanchion_stream_pushes_total",
+            "Room states that were pushed to all of a room's streams.",
+            registry=registry,
+        )
         self._add_locks()
 
     def _add_locks(self) -> None:

@@ -8,6 +8,7 @@ from app import __version__
 from app.cli.keys import keys
 from app.cli.serve import serve
 from app.cli.simulate import simulate
+from app.cli.worker import worker
 from app.errors import ConfigError, StanchionError
 
 cli = typer.Typer(
@@ -18,6 +19,7 @@ cli = typer.Typer(
     add_completion=False,
 )
 cli.command()(serve)
+cli.command()(worker)
 cli.add_typer(simulate, name="simulate")
 cli.add_typer(keys)
 

@@ -21,6 +21,7 @@ from app.services.visits import Visits
 from app.settings import Settings
 from app.store import Store
 from app.store.store import open_store
+from app.tasks.service import TaskService, open_tasks
 from app.tickets.keyring import REFRESH_S, KeyRing
 from app.tickets.tickets import Tickets
 
@@ -42,6 +43,7 @@ class Services:
     locks: LockService
     upstream: Upstream | None
     """Where the work under a lock is done; None: it is simulated."""
+    tasks: TaskService
     draining: bool = False
     """Set when the replica is about to stop: `/readyz` fails, so that load balancers look elsewhere."""
     store_is_up: bool = False
@@ -78,6 +80,7 @@ async def open_services(
         rooms = Rooms(_declared_rooms(settings), store, clock, settings.refresh_interval)
         metrics.registry.register(RoomsCollector(rooms))
         leader = Leader(replica_id, store, clock)
+        tasks = open_tasks(stack, store, settings, metrics.tasks, replica_id, lambda: services.draining)
         services = Services(
             settings=settings,
             clock=clock,
@@ -90,10 +93,14 @@ async def open_services(
             replica_id=replica_id,
             locks=open_locks(stack, settings, store, metrics, replica_id),
             upstream=open_upstream(stack, settings),
+            tasks=tasks,
         )
         stack.push_async_callback(leader.retire)
         run_in_background(stack, "keys", lambda: _refresh_keys(ring))
         run_in_background(stack, "housekeeping", services.housekeeping.run)
+        run_in_background(stack, "task wake-ups", tasks.dispatcher.listen)
+        run_in_background(stack, "task looks", tasks.dispatcher.look_now_and_then)
+        run_in_background(stack, "task housekeeping", tasks.housekeeping.run)
         yield services
 
 

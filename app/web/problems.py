@@ -27,6 +27,8 @@ STATUS_BY_KIND: dict[str, int] = {
     "ticket-refused": 401,
     "joins-held": 503,
     "room-closed": 409,
+    "lease-lost": 409,
+    "outcome-unknown": 503,
     "locked": 423,
     "wait-ran-out": 504,
     "line-full": 503,
@@ -34,6 +36,7 @@ STATUS_BY_KIND: dict[str, int] = {
     "hold-aborted": 503,
     "upstream-unavailable": 503,
     "upstream-timeout": 504,
+    "too-busy": 503,
 }
 
 _TITLES = {

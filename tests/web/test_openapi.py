@@ -40,6 +40,7 @@ def test_every_operation_answers_as_the_document_says(
         LOCK_WAIT="1",
         LOCK_MAX_WAIT="1",
         LOCK_LEASE="1",
+        TASK_MAX_WAIT="0.1",
     )
     schema = schemathesis.openapi.from_url(f"{replica.url}/openapi.json")
     driven: list[str] = []

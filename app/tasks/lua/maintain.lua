@@ -1,0 +1,14 @@
+-- Does what time asks for, within bounds: promotes what is due, reaps leases that ran out, trims what is kept too long.
+-- KEYS: meta
+-- ARGV: bound, max_expiries, keep_ms, keep_count, keep_bytes, keep_dead_ms, keep_dead_count, log_ms
+-- Returns: {0, now_ms, most done of one kind, leases that ran out, {schedule name, tick ms, ...} that are due}
+--@include due
+local now, bound = now_ms(), tonumber(ARGV[1])
+local keep_dead_ms, keep_dead_count = tonumber(ARGV[6]), tonumber(ARGV[7])
+if tonumber(ARGV[8]) > 0 then redis.call('HSET', meta, 'log_until', now + ARGV[8]) end
+local promoted = promote(now, bound)
+local reaped = reap(now, bound, tonumber(ARGV[2]), keep_dead_ms, keep_dead_count)
+local trimmed = trim('done', now, tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), bound)
+local buried = trim('dead', now, keep_dead_ms, keep_dead_count, 0, bound)
+local due = redis.call('ZRANGEBYSCORE', base .. 'ticks', '-inf', now, 'WITHSCORES', 'LIMIT', 0, 100)
+return { 0, now, math.max(promoted, reaped, trimmed, buried), reaped, due }

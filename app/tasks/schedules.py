@@ -1,0 +1,134 @@
+"""Recurring tasks: cron text, evaluated by whichever replica comes first, once per tick."""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+
+from app.errors import InvalidInput, NotFound
+from app.store import Store
+from app.store.keys import task_queue
+from app.tasks.model import pairs
+from app.tasks.queues import SCRIPTS, TaskQueues, in_queue
+
+MAX_SCHEDULES = 1000
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What is enqueued at each tick."""
+
+    cron: str
+    """Five fields: minute, hour, day of month, month, day of week."""
+    timezone: str
+    """An IANA name; ticks follow its clock, summer time included."""
+    type: str
+    payload: str
+    """JSON text."""
+    priority: int
+    max_retries: int
+    lease_ms: int
+
+
+def next_tick_ms(cron: str, timezone: str, after_ms: int) -> int | None:
+    """The first tick after a moment, in milliseconds since 1970; None when there is none within decades.
+
+    Raises:
+        InvalidInput: the cron text or the time zone cannot be understood.
+    """
+    try:
+        zone = ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput(f"There is no time zone {timezone!r}; use a name like Europe/Berlin, or UTC.") from None
+    start = datetime.fromtimestamp(after_ms / 1000, UTC).astimezone(zone)
+    try:
+        tick = next(CronSim(cron, start), None)
+    except CronSimError as error:
+        raise InvalidInput(f"The cron text {cron!r} cannot be understood: {error}.") from None
+    return None if tick is None else int(tick.timestamp() * 1000)
+
+
+def tick_task_id(queue: str, name: str, tick_ms: int) -> str:
+    """The id of the task of one tick: the same from every replica, so that it can be taken in only once."""
+    return in_queue(queue, f"cron-{name}-{tick_ms}")
+
+
+class Schedules:
+    """The recurring tasks of all queues."""
+
+    def __init__(self, store: Store, queues: TaskQueues) -> None:
+        self._store = store
+        self._queues = queues
+
+    async def listed(self, queue: str) -> dict[str, tuple[Schedule, int | None]]:
+        """Each schedule of a queue with its next tick."""
+        _, _, texts, ticks = await self._store.run(SCRIPTS["schedules"], {"meta": task_queue(queue, "meta")}, {})
+        nexts = {name: int(float(at)) for name, at in pairs(ticks).items()}
+        return {name: (Schedule(**json.loads(text)), nexts.get(name)) for name, text in sorted(pairs(texts).items())}
+
+    async def put(self, queue: str, name: str, schedule: Schedule) -> int:
+        """Set or change one; returns its next tick.
+
+        Raises:
+            InvalidInput: the cron text or time zone makes no sense, or there are too many schedules.
+        """
+        _, now_ms, texts, _ = await self._store.run(SCRIPTS["schedules"], {"meta": task_queue(queue, "meta")}, {})
+        if len(texts) // 2 >= MAX_SCHEDULES and name not in pairs(texts):
+            raise InvalidInput(f"A queue can have {MAX_SCHEDULES} schedules at most.")
+        tick_ms = next_tick_ms(schedule.cron, schedule.timezone, now_ms)
+        if tick_ms is None:
+            raise InvalidInput(f"The cron text {schedule.cron!r} never comes true.")
+        await self._queues.register(queue)
+        await self._set(queue, name, json.dumps(asdict(schedule)), tick_ms)
+        return tick_ms
+
+    async def delete(self, queue: str, name: str) -> None:
+        """Delete one.
+
+        Raises:
+            NotFound: there is none of this name.
+        """
+        if await self._set(queue, name, "", 0):
+            raise NotFound(f"There is no schedule {name} in the queue {queue}.")
+
+    async def _set(self, queue: str, name: str, text: str, next_ms: int) -> int:
+        reply = await self._store.run(
+            SCRIPTS["schedule"],
+            {"meta": task_queue(queue, "meta")},
+            {"name": name, "text": text, "next_ms": next_ms},
+        )
+        return int(reply[0])
+
+    async def tick(self, queue: str, due: dict[str, int], now_ms: int) -> int:
+        """Enqueue what is due (names and their ticks); after an outage one task, not one for each missed tick.
+
+        Returns:
+            How many this replica was the first to enqueue.
+        """
+        known = await self.listed(queue)
+        won = 0
+        for name, tick_ms in due.items():
+            if name not in known:
+                continue
+            schedule, _ = known[name]
+            following = next_tick_ms(schedule.cron, schedule.timezone, now_ms)
+            status, _ = await self._store.run(
+                SCRIPTS["tick"],
+                {"meta": task_queue(queue, "meta")},
+                {
+                    "name": name,
+                    "tick_ms": tick_ms,
+                    "next_ms": "" if following is None else following,
+                    "id": tick_task_id(queue, name, tick_ms),
+                    "type": schedule.type,
+                    "payload": schedule.payload,
+                    "priority": schedule.priority,
+                    "max_retries": schedule.max_retries,
+                    "lease_ms": schedule.lease_ms,
+                },
+                purpose="background",
+            )
+            won += status == 0
+        return won

@@ -1,0 +1,267 @@
+"""What the queue promises, one promise a test, on a real store."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from app.metrics import TaskMetrics
+from app.settings import Settings
+from app.store import Store
+from app.tasks.model import NewTask
+from app.tasks.policy import ROTATION
+from app.tasks.queues import Claim, TaskQueues, new_task_id
+from app.tasks.schedules import Schedule
+from app.tasks.service import TaskService, open_tasks
+from tests.conftest import make_settings
+from tests.support.servers import RealServer
+from tests.support.waiting import eventually
+from tests.tasks.looking import FAKE_NOW, Scripts, check_invariants, set_now
+
+ANY = Claim("default", (), 1, "w")
+
+
+def some(type_: str = "email", priority: int = 1, **changes: Any) -> NewTask:
+    fields: dict[str, Any] = {
+        "id": new_task_id("default"),
+        "type": type_,
+        "payload": '{"n":1}',
+        "priority": priority,
+        "execute_at_ms": 0,
+        "delay_ms": 0,
+        "max_retries": 3,
+        "lease_ms": 0,
+        "idempotency": "",
+    }
+    return NewTask(**fields | changes)
+
+
+def service_on(store: Store, replica: str = "me", **changes: Any) -> TaskService:
+    settings: Settings = make_settings(redis_url="redis://unused", **changes)
+    return open_tasks(AsyncExitStack(), store, settings, TaskMetrics(CollectorRegistry()), replica, lambda: False)
+
+
+@pytest.fixture
+def service(store: Store) -> TaskService:
+    return service_on(store, task_lease=1.0, task_max_expiries=2)
+
+
+@pytest.fixture
+async def looked_after(service: TaskService) -> AsyncIterator[TaskService]:
+    """A service whose loops run."""
+    loops = [
+        asyncio.ensure_future(loop())
+        for loop in (service.housekeeping.run, service.dispatcher.listen, service.dispatcher.look_now_and_then)
+    ]
+    yield service
+    for loop in loops:
+        loop.cancel()
+    await asyncio.gather(*loops, return_exceptions=True)
+
+
+async def test_a_low_task_is_served_within_one_rotation_under_a_flood_of_high_ones(service: TaskService) -> None:
+    await service.queues.enqueue("default", [some("slow", 2), *(some("quick", 0) for _ in range(50))])
+    claimed = await service.queues.claim(Claim("default", (), len(ROTATION), "w"))
+    assert [task.priority for task in claimed].count("low") == 1
+    assert sum(task.priority == "high" for task in claimed) == len(ROTATION) - 1
+
+
+async def test_a_low_task_of_a_special_type_is_not_starved_by_claims_that_alternate(service: TaskService) -> None:
+    await service.queues.enqueue(
+        "default", [some("rare", 2), *(some("rare", 0) for _ in range(40)), *(some("common", 0) for _ in range(40))]
+    )
+    seen = []
+    for _ in range(len(ROTATION)):
+        await service.queues.claim(Claim("default", ("common",), 1, "w"))
+        seen += await service.queues.claim(Claim("default", ("rare",), 1, "w"))
+    assert [task.priority for task in seen].count("low") == 1
+
+
+async def test_concurrent_grabs_are_disjoint(service: TaskService) -> None:
+    await service.queues.enqueue("default", [some() for _ in range(30)])
+    grabs = await asyncio.gather(*(service.queues.claim(ANY) for _ in range(45)))
+    taken = [tasks[0].id for tasks in grabs if tasks]
+    assert len(taken) == len(set(taken)) == 30
+
+
+async def test_a_lease_that_ran_out_brings_the_task_back_to_the_front_uncounted(
+    looked_after: TaskService, server: RealServer
+) -> None:
+    queues = looked_after.queues
+    await queues.enqueue("default", [some(), some()])
+    [first] = await queues.claim(ANY)
+    assert first.until_ms is not None
+    again = await looked_after.dispatcher.claim(Claim("default", ("email",), 2, "w"), 0)
+    await queues.release("default", [(task.id, task.token or "") for task in again])
+    back = await eventually(lambda: _claim_of(queues, first.id), within_s=2.5)
+    assert (back.id, back.retries, back.expiries, back.attempts) == (first.id, 0, 1, 2)
+    [(_, refused)] = await queues.complete("default", [(first.id, first.token or "", "1")])
+    assert refused is not None
+    with server.client() as client:
+        check_invariants(client, "default")
+
+
+async def _claim_of(queues: TaskQueues, task_id: str) -> Any:
+    [task] = await queues.claim(ANY) or [None]
+    if task is not None and task.id != task_id:
+        await queues.release("default", [(task.id, task.token or "")])
+        return None
+    return task
+
+
+async def test_a_task_whose_leases_keep_running_out_goes_to_the_dead_letters(
+    looked_after: TaskService, tmp_path: Path
+) -> None:
+    task = some(lease_ms=50)
+    await looked_after.queues.enqueue("default", [task])
+    for _ in range(2):
+        await eventually(lambda: looked_after.queues.claim(ANY))
+    dead = await eventually(lambda: _in_state(looked_after, task.id, "dead"))
+    assert (dead.reason, dead.expiries, dead.retries) == ("lease", 2, 0)
+    assert "ran out 2 times" in (dead.error or "")
+
+
+async def _in_state(service: TaskService, task_id: str, state: str) -> Any:
+    task = await service.queues.look("default", task_id)
+    return task if task.state == state else None
+
+
+async def test_heartbeats_keep_a_lease(looked_after: TaskService) -> None:
+    await looked_after.queues.enqueue("default", [some()])
+    [task] = await looked_after.queues.claim(ANY)
+    assert task.until_ms is not None
+    for _ in range(4):
+        await asyncio.sleep(0.4)
+        until_ms = await looked_after.queues.extend("default", task.id, task.token or "")
+        assert until_ms > task.until_ms
+    [(_, error)] = await looked_after.queues.complete("default", [(task.id, task.token or "", "1")])
+    assert error is None
+
+
+async def test_a_waiting_claim_gets_a_task_as_it_comes_and_waiters_are_served_in_order(
+    looked_after: TaskService,
+) -> None:
+    order: list[int] = []
+
+    async def wait(number: int) -> str:
+        [task] = await looked_after.dispatcher.claim(ANY, 10)
+        order.append(number)
+        return task.id
+
+    waiting = []
+    for number in range(4):
+        waiting.append(asyncio.ensure_future(wait(number)))
+        await eventually(lambda: looked_after.dispatcher.waiting == len(waiting))
+    other = asyncio.ensure_future(looked_after.dispatcher.claim(Claim("default", ("image",), 1, "w"), 10))
+    await eventually(lambda: looked_after.dispatcher.waiting == 5)
+    for _ in range(4):
+        await looked_after.queues.enqueue("default", [some()])
+    ids = await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    assert len(set(ids)) == 4
+    assert order == [0, 1, 2, 3]
+    await looked_after.queues.enqueue("default", [some("image")])
+    assert (await asyncio.wait_for(other, 5))[0].type == "image"
+    assert looked_after.dispatcher.waiting == 0
+
+
+async def test_a_lost_wake_up_costs_two_seconds_at_most(service: TaskService) -> None:
+    looks = asyncio.ensure_future(service.dispatcher.look_now_and_then())
+    waiting = asyncio.ensure_future(service.dispatcher.claim(ANY, 10))
+    await eventually(lambda: service.dispatcher.waiting == 1)
+    await service.queues.enqueue("default", [some()])
+    assert len(await asyncio.wait_for(waiting, 5)) == 1
+    looks.cancel()
+
+
+async def test_a_client_that_goes_away_while_it_waits_takes_no_task(looked_after: TaskService) -> None:
+    gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiting = asyncio.ensure_future(looked_after.dispatcher.claim(ANY, 30, gone))
+    await eventually(lambda: looked_after.dispatcher.waiting == 1)
+    gone.set_result(None)
+    assert await asyncio.wait_for(waiting, 2) == []
+    await looked_after.queues.enqueue("default", [some()])
+    [task] = await looked_after.queues.claim(ANY)
+    assert task.attempts == 1
+
+
+async def test_no_task_runs_before_its_time_and_none_much_after(looked_after: TaskService) -> None:
+    await looked_after.queues.enqueue("default", [some(delay_ms=700)])
+    [task] = await asyncio.wait_for(looked_after.dispatcher.claim(ANY, 10), 10)
+    assert task.started_ms is not None
+    assert 0 <= task.started_ms - task.due_ms <= 1000
+
+
+async def test_finished_tasks_are_kept_within_count_bytes_and_age(server: RealServer) -> None:
+    with server.client() as client:
+        run = Scripts(client, fragments={"now": FAKE_NOW})
+        set_now(client, 1_000_000)
+
+        def finish(number: int, **limits: int) -> None:
+            id_ = f"t{number}"
+            run("enqueue", remember_ms=1, entries=[id_, "a", '"p"', 1, 0, 0, 3, 0, ""])
+            keep = {"keep_dead_ms": 10**9, "keep_dead_count": 10}
+            run("claim", count=1, lease_ms=99, worker="w", arm=0, rotation="0", max_expiries=3, types=[], **keep)
+            given = {"keep_ms": 10_000, "keep_count": 100, "keep_bytes": 10**9} | limits
+            run("complete", need_token=0, entries=[id_, "", '"' + "x" * 498 + '"'], **given)
+
+        def kept() -> int:
+            return int(client.zcard("stanchion:{tasks:default}:done"))
+
+        for number in range(20):
+            finish(number, keep_count=5)
+            assert kept() <= 5
+        for number in range(20, 30):
+            finish(number, keep_bytes=4000)
+        assert kept() == 3
+        check_invariants(client, "default")
+        set_now(client, 1_010_001)
+        limits = {"keep_ms": 10_000, "keep_count": 100, "keep_bytes": 10**9}
+        run("maintain", bound=200, max_expiries=1, log_ms=0, keep_dead_ms=1, keep_dead_count=1, **limits)
+        assert kept() == 0
+        check_invariants(client, "default")
+        client.delete("stanchion:test:now")
+
+
+async def test_dead_letters_are_written_to_the_log_once(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "dead.jsonl"
+    one, other = (service_on(store, replica, dead_letter_log=path) for replica in ("one", "other"))
+    await one.queues.enqueue("default", [some(max_retries=1) for _ in range(3)])
+    assert not await one.housekeeping.step(["default"])
+    for task in await one.queues.claim(Claim("default", (), 3, "w")):
+        await one.queues.fail("default", task.id, task.token or "", "no luck", final=False, delay_ms=None)
+    for service in (one, other, one, other):
+        await service.housekeeping.write_dead_letters("default", path)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["error"], line["payload"], line["retries"]) for line in lines] == [("no luck", {"n": 1}, 1)] * 3
+
+
+async def test_a_schedule_ticks_once_whatever_the_replicas_and_catches_up_with_one(
+    store: Store, server: RealServer
+) -> None:
+    replicas = [service_on(store) for _ in range(3)]
+    await replicas[0].schedules.put("default", "often", Schedule("* * * * *", "UTC", "tick", "1", 1, 3, 0))
+    with server.client() as client:
+        missed_ms = int(client.zscore("stanchion:{tasks:default}:ticks", "often")) - 10 * 60_000
+        client.zadd("stanchion:{tasks:default}:ticks", {"often": missed_ms})
+        await asyncio.gather(*(replica.housekeeping.step(["default"]) for replica in replicas for _ in range(3)))
+        assert client.zscore("stanchion:{tasks:default}:ticks", "often") > missed_ms + 9 * 60_000
+        check_invariants(client, "default")
+    [task] = await replicas[0].queues.claim(Claim("default", (), 5, "w"))
+    assert task.id == f"cron-often-{missed_ms}"
+
+
+async def test_a_reset_leaves_nothing_but_the_fence(service: TaskService, server: RealServer) -> None:
+    await service.queues.enqueue("default", [some(), some(delay_ms=5000), some("image", 0)])
+    [task] = await service.queues.claim(ANY)
+    await service.queues.complete("default", [(task.id, task.token or "", "1")])
+    await service.queues.claim(ANY)
+    assert await service.queues.reset("default") == 3
+    with server.client() as client:
+        left = sorted(client.scan_iter())
+        assert left == ["stanchion:tasks:queues", "stanchion:{tasks:default}:meta"]
+        assert list(client.hgetall("stanchion:{tasks:default}:meta")) == ["fence"]
