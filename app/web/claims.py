@@ -13,7 +13,6 @@ from starlette.types import Receive, Scope, Send
 
 from app.web.bodies import NO_STORE
 
-
 _TURNS = 4
 """A closed socket is read, reported to the protocol, passed on to `receive`, and only then seen here."""
 
