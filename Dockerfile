@@ -17,6 +17,11 @@ COPY app app
 # --no-index: the build fails here when the group `image` lacks something that the ranges ask for.
 RUN /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels . \
  && /tools/bin/pip --python /opt/stanchion/bin/python install --quiet --no-index /wheels/*.whl
+# Babel knows a thousand locales in 30 MB; kept are those of the languages that pages speak.
+RUN ["/opt/stanchion/bin/python", "-I", "-c", "import babel, pathlib; from app.web.languages import LANGUAGES; \
+     kept = {'root', *(tag.split('-')[0] for tag in LANGUAGES)}; \
+     data = pathlib.Path(babel.__file__).parent / 'locale-data'; \
+     [path.unlink() for path in data.glob('*.dat') if path.stem.split('_')[0] not in kept]"]
 
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="Stanchion" \

@@ -174,3 +174,10 @@ class UpstreamTimeout(StanchionError):
 
     kind = "upstream-timeout"
     title = "The upstream is too slow"
+
+
+class TooBusy(StanchionError):
+    """This replica takes no more of these for now."""
+
+    kind = "too-busy"
+    title = "Too busy"

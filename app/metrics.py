@@ -125,6 +125,12 @@ class Metrics:
         )
         self.tasks = TaskMetrics(registry)
         self.store_up = Gauge("stanchion_store_up", "Whether the last refresh reached the store.", registry=registry)
+        self.streams_open = Gauge("stanchion_streams_open", "Open streams of pushed updates.", registry=registry)
+        self.stream_pushes = Counter(
+            "stanchion_stream_pushes_total",
+            "Room states that were pushed to all of a room's streams.",
+            registry=registry,
+        )
         self._add_locks()
 
     def _add_locks(self) -> None:

@@ -24,13 +24,13 @@ from pydantic import (
 )
 
 from app.errors import ConfigError
+from app.store_url import TLS_FILES, parse_store_url
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MIN_SECRET_BYTES = 32
 MIN_TOKEN_CHARS = 16
 ROOM_NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
-STORE_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
 
 def _split_commas(value: Any) -> Any:
@@ -258,16 +258,30 @@ class LockSettings(BaseModel):
         return url
 
 
-class Settings(ServerSettings, RoomSeedSettings, LockSettings, TaskSettings, WorkerSettings):
+class StreamSettings(BaseModel):
+    """Pushed updates: `/rooms/{room}/events`."""
+
+    max_streams: int = Field(
+        10_000, ge=0, description="Streams that one replica keeps open; beyond, pages ask for the status instead."
+    )
+    stream_keep_alive: float = Field(
+        15.0, ge=1, le=300, description="Seconds of silence after which a stream gets a comment that keeps it open."
+    )
+
+
+class Settings(ServerSettings, RoomSeedSettings, StreamSettings, LockSettings, TaskSettings, WorkerSettings):
     """All settings together, validated."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     @field_validator("redis_url")
     @classmethod
-    def _known_scheme(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and url.get_secret_value().split("://")[0] not in STORE_SCHEMES:
-            raise ValueError(f"must start with one of {', '.join(s + '://' for s in STORE_SCHEMES)}")
+    def _usable_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            query = parse_store_url(url.get_secret_value()).query
+            for name in TLS_FILES:
+                if name in query and not Path(query[name]).is_file():
+                    raise ValueError(f"the file of its {name} option is not there: {query[name]}")
         return url
 
     @field_validator("redis_addr")

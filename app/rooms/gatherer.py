@@ -8,12 +8,11 @@ gives the same positions instead of new ones.
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from app.clock import Clock
-from app.errors import JoinsHeld, StoreUnavailable
-from app.rooms.replies import check
+from app.errors import JoinsHeld, NotFound, StoreUnavailable
+from app.rooms.replies import check, held
 from app.store import Script, Store, keys
 from app.store.scripts import Values
 
@@ -38,8 +37,7 @@ class Place(NamedTuple):
     ticket_id: str
 
 
-@dataclass(frozen=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     result: "asyncio.Future[Place]"
     ticket_id: str
     idempotency_key: str | None
@@ -64,9 +62,8 @@ class JoinGatherer:
         """Take the next position, or the one that this idempotency key was given before.
 
         Raises:
-            JoinsHeld: the room is healing for longer than a join is held.
+            JoinsHeld: the room is healing, or not yet in the store, for longer than a join is held.
             RoomClosed: the room takes no more visitors.
-            NotFound: there is no such room (yet).
             StoreUnavailable: the store did not answer; a repeat with the same idempotency key is harmless.
         """
         result: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
@@ -121,10 +118,11 @@ class JoinGatherer:
         while True:
             try:
                 reply = check(self._room, await self._store.run(self._script, script_keys, args))
-            except JoinsHeld:
+            except (JoinsHeld, NotFound) as error:
+                # This replica knows the room: a store that does not has forgotten it, or has yet to be told of it.
                 left_s = deadline_s - self._clock.monotonic_s()
                 if left_s <= 0:
-                    raise
+                    raise error if isinstance(error, JoinsHeld) else held(1.0) from error
                 await asyncio.sleep(min(HOLD_STEP_S, left_s))
             except StoreUnavailable:
                 if repeated or self._clock.monotonic_s() - started_s > RETRY_WITHIN_S:

@@ -28,10 +28,15 @@ def check(room: str, reply: list[Any]) -> list[Any]:
     if status is Reply.NO_SUCH_ROOM:
         raise NotFound(f"There is no room named {room!r}.")
     if status is Reply.HEALING:
-        raise JoinsHeld(
-            "Places are not being given out for a moment while the service checks the line; try again shortly.",
-            retry_after_s=max(1.0, reply[1] / 1000),
-        )
+        raise held(max(1.0, reply[1] / 1000))
     if status is Reply.CLOSED:
         raise RoomClosed("This room takes no more visitors; those who are in line keep their places.")
     raise Conflict("Somebody else changed this first; look again, then repeat your change.", current=reply[1])
+
+
+def held(retry_after_s: float) -> JoinsHeld:
+    """The error that tells a visitor to come back in a moment."""
+    return JoinsHeld(
+        "Places are not being given out for a moment while the service checks the line; try again shortly.",
+        retry_after_s=retry_after_s,
+    )

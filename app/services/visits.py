@@ -1,10 +1,9 @@
 """A visitor's way: a place taken in a room, carried in a ticket."""
 
-import secrets
-
 from app.clock import Clock
 from app.rooms.room import Room
 from app.rooms.window import LIVE, Standing, Status, standing
+from app.tickets.ids import TicketIds
 from app.tickets.tickets import IssuedTicket, Ticket, Tickets
 
 NOT_SEEN_YET = Standing(Status.WAITING, 0, 0)
@@ -16,6 +15,7 @@ class Visits:
     def __init__(self, tickets: Tickets, clock: Clock) -> None:
         self.tickets = tickets
         self._clock = clock
+        self._ids = TicketIds()
 
     async def join(self, room: Room, live: Ticket | None, idempotency_key: str | None) -> IssuedTicket | None:
         """A ticket for a new place; None when `live` still holds one here, which then is the visitor's.
@@ -25,7 +25,7 @@ class Visits:
         """
         if live is not None and live.room == room.name and self.stand(room, live).status in LIVE:
             return None
-        place = await room.join(secrets.token_urlsafe(12), idempotency_key)
+        place = await room.join(self._ids.next(), idempotency_key)
         return self.tickets.issue(
             room=room.name,
             epoch=place.epoch,

@@ -14,11 +14,12 @@ from typing import Any, Literal, TypeVar
 
 from redis.exceptions import (
     BusyLoadingError,
-    ClusterDownError,
+    ClusterError,
     NoScriptError,
     ReadOnlyError,
-    RedisError,
+    RedisClusterException,
     ResponseError,
+    SlotNotCoveredError,
     TryAgainError,
 )
 from redis.exceptions import (
@@ -29,19 +30,29 @@ from redis.exceptions import (
 )
 
 from app.errors import OutcomeUnknown, StoreUnavailable
+from app.logs import get_logger
 from app.metrics import Metrics
-from app.store.connect import Connections, connect
+from app.store.connect import MAX_CONNECTIONS, REQUEST_TIMEOUT_S, Connections, connect
 from app.store.scripts import Script, Values
+
+log = get_logger(__name__)
 
 Purpose = Literal["request", "background"]
 T = TypeVar("T")
+
+REQUEST_LIMIT_S = 0.9
+"""How long a caller waits at most, so that whoever is behind it has an answer within a second."""
+
+_Prepared = tuple[str, str, list[Any]]
+"""Digest, text, and packed keys and arguments of one call."""
 
 _AWAY = (
     RedisConnectionError,
     RedisTimeoutError,
     BusyLoadingError,
     ReadOnlyError,
-    ClusterDownError,
+    ClusterError,
+    SlotNotCoveredError,
     TryAgainError,
     OSError,
     TimeoutError,
@@ -66,6 +77,9 @@ class Store:
         self._metrics = metrics
         self._fragments = dict(fragments or {})
         self._rendered: dict[str, tuple[str, str]] = {}
+        self._under_way: set[asyncio.Future[Any]] = set()
+        self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._is_away = False
         self._round_trips = {purpose: metrics.round_trips.labels(purpose) for purpose in ("request", "background")}
 
     @property
@@ -75,13 +89,26 @@ class Store:
 
     @property
     def blocking(self) -> Any:
-        """A client whose reads may take as long as the command they wait for, for BLPOP and subscriptions."""
+        """A client for BLPOP and subscriptions: its reads may take up to `BLOCKING_READ_S`, no wait may be longer.
+
+        Pass `limit_s=None` to `command` with it.
+        """
         return self._connections.blocking()
 
     @property
     def is_cluster(self) -> bool:
         """Whether keys are spread over several servers."""
         return self._connections.is_cluster
+
+    async def pubsub(self) -> Any:
+        """A subscription object on the blocking client; close it with `aclose()`.
+
+        Raises:
+            StoreUnavailable: the store cannot be reached.
+        """
+        blocking = self.blocking
+        await self.command(self._connections.ready)
+        return blocking.pubsub()
 
     async def run(self, script: Script, keys: Values, args: Values, *, purpose: Purpose = "request") -> Any:
         """Run one script and return its reply.
@@ -95,6 +122,8 @@ class Store:
         return await self.command(lambda: self._eval(digest, text, packed))
 
     async def _eval(self, digest: str, text: str, packed: Sequence[Any]) -> Any:
+        if self._node_of(packed) is None:
+            raise SlotNotCoveredError("no node of the cluster serves this key")
         try:
             return await self.client.execute_command("EVALSHA", digest, *packed)
         except NoScriptError:
@@ -143,15 +172,16 @@ class Store:
             return reply
 
         self._round_trips["request"].inc()
-        return await self.command(confirmed)
+        return await self.command(confirmed, limit_s=None)
 
     async def run_many(self, calls: Sequence[Call], *, purpose: Purpose = "request") -> list[Any]:
         """Run several scripts in one round trip per node; replies in the order of the calls.
 
-        A script error stands in its place as the exception, so that one room's trouble is not another's.
+        An error stands in its place as the exception, so that one room's trouble is not another's: the
+        script's own, or a `StoreUnavailable` where one node of a cluster did not answer.
 
         Raises:
-            StoreUnavailable: the store did not answer; any of them may or may not have run.
+            StoreUnavailable: no node answered; any of the calls may or may not have run.
         """
         if not calls:
             return []
@@ -159,42 +189,105 @@ class Store:
         self._round_trips[purpose].inc()
         return await self.command(lambda: self._eval_many(prepared))
 
-    async def _eval_many(self, prepared: Sequence[tuple[str, str, list[Any]]]) -> list[Any]:
-        pipe = self.client.pipeline(transaction=False) if not self._connections.is_cluster else self.client.pipeline()
-        for digest, _, packed in prepared:
-            pipe.execute_command("EVALSHA", digest, *packed)
-        replies: list[Any] = await pipe.execute(raise_on_error=False)
-        for i, (_, text, packed) in enumerate(prepared):
-            if isinstance(replies[i], NoScriptError):
-                replies[i] = await self.client.execute_command("EVAL", text, *packed)
-        for reply in replies:
-            if isinstance(reply, _AWAY) or _is_away(reply):
-                raise reply
-        return replies
+    async def _eval_many(self, prepared: Sequence[_Prepared]) -> list[Any]:
+        replies: list[Any] = [None] * len(prepared)
+        groups: dict[str | None, list[int]] = {}
+        for i, (_, _, packed) in enumerate(prepared):
+            groups.setdefault(self._node_of(packed), []).append(i)
+        for i in groups.pop(None, ()):
+            replies[i] = SlotNotCoveredError("no node of the cluster serves this key")
+        await asyncio.gather(*(self._eval_group(prepared, places, replies) for places in groups.values()))
+        away = [error for reply in replies if (error := _away(reply)) is not None]
+        if len(away) == len(replies):
+            raise away[0]
+        if away:
+            self._notice(away[0])
+        return [reply if _away(reply) is None else StoreUnavailable() for reply in replies]
 
-    async def command(self, do: Callable[[], Awaitable[T]]) -> T:
+    async def _eval_group(self, prepared: Sequence[_Prepared], places: list[int], replies: list[Any]) -> None:
+        """One node's scripts: all by digest in one go, then in another those whose text it did not know."""
+        for form in ("EVALSHA", "EVAL"):
+            pipe = self.client.pipeline() if self._connections.is_cluster else self.client.pipeline(transaction=False)
+            for i in places:
+                digest, text, packed = prepared[i]
+                pipe.execute_command(form, digest if form == "EVALSHA" else text, *packed)
+            try:
+                answers: list[Any] = await pipe.execute(raise_on_error=False)
+            except Exception as error:
+                if _away(error) is None:
+                    raise
+                answers = [error] * len(places)
+            for i, answer in zip(places, answers, strict=True):
+                replies[i] = answer
+            places = [i for i in places if isinstance(replies[i], NoScriptError)]
+            if not places:
+                return
+
+    def _node_of(self, packed: Sequence[Any]) -> str | None:
+        """The cluster node that has the script's first key, None when no node has; always "" without a cluster."""
+        if not self._connections.is_cluster or packed[0] == 0:
+            return ""
+        nodes = self.client.nodes_manager.slots_cache.get(self.client.keyslot(packed[1]))
+        return str(nodes[0].name) if nodes else None
+
+    async def command(self, do: Callable[[], Awaitable[T]], *, limit_s: float | None = REQUEST_LIMIT_S) -> T:
         """Do something with `client`, apart from the caller's cancellation, and translate its errors.
 
         A redis-py call that is cancelled in mid-reply may leave its connection out of step, so the work runs
-        in a task of its own and only the waiting for it is cancelled.
+        in a task of its own and only the waiting for it is cancelled. The waiting ends after `limit_s` seconds
+        in any case (`None`: when the work does), however many steps of the work are slow.
 
         Raises:
             StoreUnavailable: the store cannot be reached, is loading, read-only, or too slow.
         """
-        task = asyncio.ensure_future(_as_coroutine(do))
+        task = asyncio.ensure_future(self._work(do, limit_s))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
         try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            task.add_done_callback(_swallow)
-            raise
-        except _AWAY as error:
-            self._metrics.store_errors.labels(type(error).__name__).inc()
+            async with asyncio.timeout(limit_s):
+                result = await asyncio.shield(task)
+        except BaseException as error:
+            if not task.done():
+                task.add_done_callback(_swallow)
+            if isinstance(error, asyncio.CancelledError) or (away := _away(error)) is None:
+                raise
+            self._notice(away)
             raise StoreUnavailable from error
-        except RedisError as error:
-            if _is_away(error):
-                self._metrics.store_errors.labels(type(error).__name__).inc()
-                raise StoreUnavailable from error
-            raise
+        if self._is_away:
+            self._is_away = False
+            log.info("store_is_back")
+        return result
+
+    async def _work(self, do: Callable[[], Awaitable[T]], limit_s: float | None) -> T:
+        if not self._connections.is_cluster:
+            return await do()
+        await self._connections.ready()
+        if limit_s is None:
+            return await do()
+        # A cluster client refuses at once when a pool is used up; the other pools wait for a moment by themselves.
+        async with asyncio.timeout(REQUEST_TIMEOUT_S):
+            await self._turns.acquire()
+        try:
+            return await do()
+        finally:
+            self._turns.release()
+
+    async def aclose(self) -> None:
+        """Let what is still under way end (it is bounded by the time limits), then close every connection."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=2 * REQUEST_TIMEOUT_S)
+        for task in tuple(self._under_way):
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._connections.aclose()
+
+    def _notice(self, error: BaseException) -> None:
+        """Count an error of the store, say so once until it is back, and look for where its slots went."""
+        self._metrics.store_errors.labels(type(error).__name__).inc()
+        if not self._is_away:
+            self._is_away = True
+            log.warning("store_is_away", reason=f"{type(error).__name__}: {error}")
+        self._connections.rediscover()
 
     def _render(self, script: Script) -> tuple[str, str]:
         key = f"{script.folder}/{script.name}"
@@ -204,13 +297,13 @@ class Store:
         return self._rendered[key]
 
 
-def _is_away(reply: object) -> bool:
-    """Whether a reply is an error that says the server cannot do it now, rather than that it was asked wrongly."""
-    return isinstance(reply, ResponseError) and str(reply).startswith(_AWAY_PREFIXES)
-
-
-async def _as_coroutine(do: Callable[[], Awaitable[T]]) -> T:
-    return await do()
+def _away(reply: object) -> BaseException | None:
+    """The reply, when it is an error that says the store cannot do it now, rather than that it was asked wrongly."""
+    if isinstance(reply, _AWAY) or (isinstance(reply, ResponseError) and str(reply).startswith(_AWAY_PREFIXES)):
+        return reply
+    if isinstance(reply, RedisClusterException) and reply.__cause__ is not None:
+        return reply  # none of the nodes answered; without a cause it is a mistake in the call
+    return None
 
 
 def _swallow(task: "asyncio.Future[Any]") -> None:
@@ -224,5 +317,6 @@ async def open_store(
 ) -> Store:
     """Connect to the store at `url` and close with `stack`. Does not wait for the server: it may come later."""
     connections = connect(url)
-    stack.push_async_callback(connections.aclose)
-    return Store(connections, metrics, fragments)
+    store = Store(connections, metrics, fragments)
+    stack.push_async_callback(store.aclose)
+    return store

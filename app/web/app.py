@@ -1,7 +1,7 @@
 """The ASGI application: hot routes first, everything else through Starlette."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
@@ -11,13 +11,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import StanchionError
 from app.services import Services
-from app.web import admin_keys, demo, health, locks, pages, rooms, schedules, task_admin, task_routes
+from app.services.background import run_in_background
+from app.web import admin_keys, demo, health, locks, pages, rooms, schedules, streams, task_admin, task_routes
 from app.web.context import RequestContext
 from app.web.hot import HotRoutes
 from app.web.openapi import openapi_document
 from app.web.operations import Operation, routes_of
 from app.web.problems import on_http_exception, on_stanchion_error, on_unexpected_error
 from app.web.static_files import static_files
+from app.web.streams import Streams
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """No body may be larger; routes with a narrower limit of their own check it themselves."""
@@ -32,6 +34,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *demo.OPERATIONS,
     *rooms.OPERATIONS,
     *pages.OPERATIONS,
+    *streams.OPERATIONS,
     *locks.OPERATIONS,
     *admin_keys.OPERATIONS,
 )
@@ -44,12 +47,15 @@ class Application:
         self.services: Services | None = None
         self._rest: ASGIApp
         self._hot: HotRoutes | None = None
+        self._streams: Streams | None = None
 
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
-            async with factory() as services:
+            async with factory() as services, AsyncExitStack() as stack:
                 self.services = services
                 self._hot = HotRoutes(services)
+                self._streams = Streams(services)
+                run_in_background(stack, "streams", self._streams.run)
                 self._rest = RequestContext(self.starlette, services.metrics)
                 yield {"services": services}
 
@@ -74,6 +80,11 @@ class Application:
             handler = self._hot.find(scope)
             if handler is not None:
                 await handler(scope, receive, send)
+                return
+        if scope["type"] == "http" and self._streams is not None:
+            room = self._streams.find(scope)
+            if room is not None:
+                await self._streams.serve(room, scope, receive, send)
                 return
         await self._rest(scope, receive, send)
 

@@ -36,6 +36,7 @@ STATUS_BY_KIND: dict[str, int] = {
     "hold-aborted": 503,
     "upstream-unavailable": 503,
     "upstream-timeout": 504,
+    "too-busy": 503,
 }
 
 _TITLES = {

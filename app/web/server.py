@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -37,6 +39,10 @@ waits less must be the proxy: a POST that meets a connection just closing is an 
 """
 
 
+SPARE_FILES = 4096
+"""Open files beside the streams: requests in flight and waiting for the next, the store, the logs."""
+
+
 class DrainingServer(uvicorn.Server):
     """A uvicorn server that fails `/readyz` for a while before it stops listening."""
 
@@ -50,6 +56,9 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        # What is there by now stays; the collector need not walk over it again with every full pass.
+        gc.collect()
+        gc.freeze()
         if self.started and self.servers:
             self._on_start(self.servers[0].sockets[0].getsockname()[1])
 
@@ -61,6 +70,8 @@ class DrainingServer(uvicorn.Server):
             super().handle_exit(sig, frame)
             return
         services.draining = True
+        # Proxies then send nothing more on old connections, which would be lost if it met their end.
+        self.config.encoded_headers.append((b"connection", b"close"))
         log.info("draining", seconds=self._drain_s)
         asyncio.get_running_loop().call_later(
             self._drain_s, lambda: super(DrainingServer, self).handle_exit(sig, frame)
@@ -84,10 +95,21 @@ def run_server(settings: Settings, on_start: Callable[[int], None]) -> bool:
         timeout_graceful_shutdown=int(settings.stop_seconds) or None,
         **SERVER_OPTIONS,
     )
+    _allow_open_files(settings.max_streams + SPARE_FILES)
     server = DrainingServer(config, app, settings.drain_seconds, on_start)
     with _listening_socket(settings) as listener, contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])  # raises the signal again once the orderly shutdown is over
     return server.started
+
+
+def _allow_open_files(wanted: int) -> None:
+    """Raise the process's own limit of open files, which is often 1,024, as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    if limit < wanted:
+        log.warning("few_open_files", allowed=limit, wanted=wanted, hint="raise ulimit -n, or lower MAX_STREAMS")
 
 
 def _listening_socket(settings: Settings) -> socket.socket:

@@ -4,6 +4,7 @@ import json
 import time
 import tomllib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -42,7 +43,9 @@ class Trial:
         assert set(unpinned) == {"stanchion"}, f"not the pinned versions: {unpinned}"
         own = int(self._in_image("du", "-sm", "/opt/stanchion").split()[0])
         assert own < 120, f"{own} MB: something that is not needed has come in"
-        return f"user {user}, {len(held)} packages, {own} MB on top of the base image"
+        speak = "from app.web.languages import LANGUAGES, Language; [Language(tag).duration(300) for tag in LANGUAGES]"
+        self._in_image("python", "-I", "-c", speak)
+        return f"user {user}, {len(held)} packages, {own} MB on top of the base image; it speaks all its languages"
 
     def _in_image(self, *command: str) -> str:
         return run("docker", "run", "--rm", "--network", "none", "--entrypoint", command[0], self.image, *command[1:])
@@ -148,11 +151,36 @@ class Trial:
         self.crowd.everyone_keeps_their_place()
         return f"30 joins with replica3 killed, {self.crowd.refused - before} asked twice; it is back"
 
+    def replicas_restart_one_by_one_under_load(self) -> str:
+        before, refused = len(self.crowd.tickets), self.crowd.refused
+        with Poller(self.crowd, 1) as poller, ThreadPoolExecutor(1) as pool:
+            for replica in REPLICAS:
+                restart = pool.submit(self.project.docker, "restart", replica)
+                while not restart.done():
+                    self.crowd.join(4, at_once=4)
+                    time.sleep(0.05)
+                restart.result()
+                self.project.wait_until_healthy(replica)
+        self.crowd.everyone_keeps_their_place()
+        joins = len(self.crowd.tickets) - before
+        assert self.crowd.refused == refused, f"{self.crowd.refused - refused} of {joins} joins were refused"
+        return f"{joins} joins and {poller.answers} polls meanwhile, all of them answered"
+
     def the_store_may_restart(self) -> str:
         return self._store_goes("stop", lambda: self.project.docker("stop", "store"))
 
     def the_store_may_be_killed(self) -> str:
         return self._store_goes("kill", lambda: self.project.docker("kill", "store", "--signal", "KILL"))
+
+    def the_store_may_forget_everything(self) -> str:
+        def wipe() -> None:
+            store = self.project.container("store")
+            self.project.docker("stop", "store")
+            image = self.project.inspect("store")["Config"]["Image"]
+            wiping = ["--volumes-from", store, "--user", "0", "--entrypoint", "sh", image, "-c", "rm -rf /data/*"]
+            run("docker", "run", "--rm", *wiping)
+
+        return self._store_goes("wiped", wipe)
 
     def _store_goes(self, how: str, end: Callable[[], None]) -> str:
         last = self.crowd.last
@@ -229,8 +257,10 @@ STEPS: tuple[Callable[[Trial], str], ...] = (
     Trial.nginx_answers_the_crowd_from_its_cache,
     Trial.one_replica_may_stop,
     Trial.one_replica_may_be_killed,
+    Trial.replicas_restart_one_by_one_under_load,
     Trial.the_store_may_restart,
     Trial.the_store_may_be_killed,
+    Trial.the_store_may_forget_everything,
     Trial.without_replicas_nginx_says_so,
     Trial.no_log_holds_a_ticket,
     Trial.down_and_up_keeps_the_line,

@@ -95,7 +95,7 @@ def test_every_service_is_watched_and_waits_for_what_it_needs(name: str) -> None
 
 def test_a_stopping_replica_has_the_time_that_its_settings_promise() -> None:
     for service in replicas().values():
-        settings = load_settings({"STOP_SECONDS": service["environment"]["STOP_SECONDS"]})
+        settings = load_settings({name: service["environment"][name] for name in ("DRAIN_SECONDS", "STOP_SECONDS")})
         assert _seconds(service["stop_grace_period"]) > settings.drain_seconds + settings.stop_seconds
 
 

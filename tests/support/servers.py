@@ -43,12 +43,13 @@ class RealServer:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def start(self) -> "RealServer":
+    def start(self, *, wait: bool = True) -> "RealServer":
         command = [str(server_binary())]
         for name, value in self.options.items():
             command += [f"--{name}", value]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.wait_until_up()
+        if wait:
+            self.wait_until_up()
         return self
 
     def wait_until_up(self) -> None:

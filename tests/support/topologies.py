@@ -20,7 +20,7 @@ SERVICE = "mymaster"
 CLUSTER_SLOTS = 16384
 
 
-def wait_until(check: Callable[[], Any], what: str, within_s: float = 20.0) -> Any:
+def wait_until(check: Callable[[], Any], what: str, within_s: float = 30.0) -> Any:
     """The first truthy result of `check`; errors of a server that is not there yet count as no."""
     deadline = time.monotonic() + within_s
     while True:
@@ -123,7 +123,7 @@ class Sentinel:
             f"logfile {self.folder / 'server.log'}",
             f"sentinel myid {self.run_id}",
             f"sentinel monitor {SERVICE} 127.0.0.1 {primary_port} 2",
-            f"sentinel down-after-milliseconds {SERVICE} 500",
+            f"sentinel down-after-milliseconds {SERVICE} 1000",
             f"sentinel failover-timeout {SERVICE} 3000",
             f"sentinel known-replica {SERVICE} 127.0.0.1 {replica_port}",
             *(f"sentinel known-sentinel {SERVICE} 127.0.0.1 {other.port} {other.run_id}" for other in others),
@@ -186,10 +186,9 @@ class ClusterSetup:
             with node.client() as client:
                 client.execute_command("CLUSTER SET-CONFIG-EPOCH", epoch)
                 client.execute_command("CLUSTER ADDSLOTSRANGE", first, end - 1)
-                for other in everyone:
-                    if other is not node:
-                        bus = other.options["cluster-port"]
-                        client.execute_command("CLUSTER MEET", "127.0.0.1", other.port, bus)
+        for node, other in itertools.permutations(everyone, 2):
+            with node.client() as client:
+                client.execute_command("CLUSTER MEET", "127.0.0.1", other.port, other.options["cluster-port"])
         if self.replica is not None:
             self._follow(self.replica, self.nodes[0])
         self.wait_until_ok()

@@ -1,0 +1,132 @@
+"""What `Store` promises holds on one server, behind Sentinel and on a cluster."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ResponseError
+
+from app.store import Call, Script, Store
+from tests.store.conftest import opened
+from tests.support.servers import RealServer
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def packets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
+    """How many packets of commands have been sent since the last time it was asked."""
+    sent = 0
+    send = AbstractConnection.send_packed_command
+
+    async def counting(self: Any, *args: Any, **options: Any) -> None:
+        nonlocal sent
+        sent += 1
+        await send(self, *args, **options)
+
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", counting)
+
+    def since_last_time() -> int:
+        nonlocal sent
+        count, sent = sent, 0
+        return count
+
+    yield since_last_time
+
+
+def calls(script: Script, count: int) -> list[Call]:
+    return [Call(script, {"counter": f"{{tag-{i}}}:n"}, {"count": i + 1}) for i in range(count)]
+
+
+async def test_many_scripts_take_one_round_trip_per_node_and_keep_their_order(
+    any_store: Store, add: Script, store_url: str, packets: Callable[[], int]
+) -> None:
+    assert await any_store.run_many(calls(add, 30)) == [i + 1 for i in range(30)]
+    packets()
+    assert await any_store.run_many(calls(add, 30)) == [2 * (i + 1) for i in range(30)]
+    assert packets() == (3 if "cluster" in store_url else 1)
+    assert await any_store.run(add, {"counter": "{tag-0}:n"}, {"count": 1}) == 3
+    assert packets() == 1
+
+
+async def test_a_server_that_forgot_the_scripts_learns_them_again_and_runs_each_once(
+    any_store: Store, add: Script
+) -> None:
+    await any_store.run_many(calls(add, 6))
+    await any_store.command(lambda: any_store.client.script_flush())
+    assert await any_store.run(add, {"counter": "{tag-0}:n"}, {"count": 1}) == 2
+    await any_store.command(lambda: any_store.client.script_flush())
+    assert await any_store.run_many(calls(add, 6)) == [3, 4, 6, 8, 10, 12]
+
+
+async def test_one_scripts_error_stands_in_its_place_and_spoils_no_other(any_store: Store, add: Script) -> None:
+    wanted = calls(add, 5)
+    wanted[2] = Call(add, {"counter": "{tag-2}:n"}, {"count": 0})
+    replies = await any_store.run_many(wanted)
+    assert isinstance(replies.pop(2), ResponseError)
+    assert replies == [1, 2, 4, 5]
+    with pytest.raises(ResponseError, match="NOTHING"):
+        await any_store.run(add, {"counter": "{tag-2}:n"}, {"count": 0})
+
+
+async def test_more_calls_at_once_than_connections_wait_for_their_turn(any_store: Store, echo: Script) -> None:
+    replies = await asyncio.gather(
+        *(any_store.run(echo, {"key": f"{{{i}}}"}, {"word": f"w{i}", "rounds": 0}) for i in range(150))
+    )
+    assert replies == [f"w{i}".encode() for i in range(150)]
+
+
+async def test_a_thousand_cancelled_calls_put_no_connection_out_of_step(any_store: Store, echo: Script) -> None:
+    async def ask(word: str, leave_after: int | None) -> None:
+        asking = asyncio.ensure_future(any_store.run(echo, {"key": f"{{{word}}}"}, {"word": word, "rounds": 2000}))
+        if leave_after is None:
+            assert await asking == word.encode()
+            return
+        for _ in range(leave_after):
+            await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        if not asking.cancelled():
+            assert asking.result() == word.encode()
+
+    for batch in range(50):
+        await asyncio.gather(*(ask(f"{batch}-{i}", None if i % 3 == 0 else i) for i in range(30)))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(leaving=st.lists(st.none() | st.integers(0, 40), min_size=1, max_size=40))
+def test_every_reply_belongs_to_its_call_whoever_leaves(
+    server: RealServer, echo: Script, leaving: list[int | None]
+) -> None:
+    async def scenario() -> None:
+        async with opened(server.url) as store:
+
+            async def ask(number: int, leave_after: int | None) -> None:
+                call = Call(echo, {"key": "k"}, {"word": f"word-{number}", "rounds": 300 * (number % 5)})
+                asking = asyncio.ensure_future(store.run_many([call]))
+                for _ in range(leave_after or 0):
+                    await asyncio.sleep(0)
+                if leave_after is not None:
+                    asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+                if not asking.cancelled():
+                    assert asking.result() == [f"word-{number}".encode()]
+
+            await asyncio.gather(*(ask(number, leave_after) for number, leave_after in enumerate(leaving)))
+
+    asyncio.run(scenario())
+
+
+async def test_a_message_reaches_a_subscriber_of_the_blocking_client(any_store: Store) -> None:
+    pubsub = await any_store.pubsub()
+    await pubsub.subscribe("stanchion:test")
+
+    async def heard() -> Any:
+        await any_store.command(lambda: any_store.client.publish("stanchion:test", "hello"))
+        return await pubsub.get_message(ignore_subscribe_messages=True, timeout=0.2)
+
+    assert (await eventually(heard))["data"] == b"hello"
+    await pubsub.aclose()
