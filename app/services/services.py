@@ -11,7 +11,9 @@ from app.locks.service import LockService
 from app.locks.upstream import Upstream
 from app.metrics import Metrics
 from app.rooms.metrics import RoomsCollector
+from app.rooms.operator import Operator
 from app.rooms.rooms import Rooms
+from app.rooms.sessions import Sessions
 from app.rooms.settings import RoomSettings
 from app.scheduler.housekeeping import Housekeeping
 from app.scheduler.leader import Leader
@@ -36,6 +38,7 @@ class Services:
     ring: KeyRing
     rooms: Rooms
     visits: Visits
+    operator: Operator
     housekeeping: Housekeeping
     replica_id: str
     """A random name of this process, for owner tokens and reports."""
@@ -85,7 +88,8 @@ async def open_services(
             store=store,
             ring=ring,
             rooms=rooms,
-            visits=Visits(tickets, clock),
+            visits=Visits(tickets, Sessions(store)),
+            operator=Operator(rooms, store),
             housekeeping=Housekeeping(rooms, leader, lambda up: _note_outcome(services, up)),
             replica_id=replica_id,
             locks=open_locks(stack, settings, store, metrics, replica_id),

@@ -51,7 +51,13 @@ class HotRoutes:
         self._proxies = Proxies(services.settings)
         self._serving: dict[str, tuple[object, bool, bytes]] = {}
         self._table: dict[tuple[str, str], HotHandler] = {}
-        for room in services.rooms.all():
+        self._rooms = services.rooms
+        self._fill_table()
+
+    def _fill_table(self) -> None:
+        self._generation = self._rooms.generation
+        self._table.clear()
+        for room in self._rooms.all():
             prefixes = ["/rooms/" + room.name, *([""] if room.name == "default" else [])]
             for prefix in prefixes:
                 self._add("POST", prefix + "/join", "join", room, self._join)
@@ -60,6 +66,8 @@ class HotRoutes:
 
     def find(self, scope: Scope) -> HotHandler | None:
         """The handler of a request, when it is for a hot route."""
+        if self._generation != self._rooms.generation:  # a room has come or gone
+            self._fill_table()
         return self._table.get((scope["method"], scope["path"]))
 
     def _add(
