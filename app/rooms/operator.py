@@ -6,6 +6,7 @@ from typing import Any
 
 from app.errors import Conflict, InvalidInput
 from app.rooms.replies import Reply, check
+from app.rooms.room import Room
 from app.rooms.rooms import SCRIPTS, Rooms
 from app.rooms.settings import RoomSettings
 from app.store import Store, keys
@@ -174,6 +175,12 @@ class Operator:
         client = self._store.client
         entries = await self._store.command(lambda: client.lrange(keys.room_audit(name), 0, count - 1))
         return [json.loads(entry) for entry in entries]
+
+    async def look(self, room: Room) -> None:
+        """See a room as it is now, so that an answer shows what was just done."""
+        reply = await self._store.run_many([room.look(tick=False, leading=False)])
+        if not isinstance(reply[0], Exception) and reply[0][0] == Reply.OK:
+            room.take(reply[0])
 
     async def _enlist(self, name: str, expected: str, state: str) -> None:
         reply = await self._store.run(

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import StanchionError
 from app.services import Services
-from app.web import admin_keys, health, locks, pages, rooms
+from app.web import admin_keys, admin_rooms, admin_verbs, health, locks, pages, rooms, sessions
 from app.web.context import RequestContext
 from app.web.hot import HotRoutes
 from app.web.openapi import openapi_document
@@ -30,6 +30,9 @@ OPERATIONS: tuple[Operation, ...] = (
     *pages.OPERATIONS,
     *locks.OPERATIONS,
     *admin_keys.OPERATIONS,
+    *sessions.OPERATIONS,
+    *admin_rooms.OPERATIONS,
+    *admin_verbs.OPERATIONS,
 )
 
 

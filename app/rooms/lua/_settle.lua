@@ -51,7 +51,7 @@ local function keep_allowance(state, old, new)
   if old.ratePerMinute then
     filled = math.min(filled, math.max(0, (state.run_ms * 1000 - state.rate_empty_us) * old.ratePerMinute / 60000000))
   end
-  state.rate_empty_us = math.max(0, math.ceil(state.run_ms * 1000 - filled * 60000000 / new.ratePerMinute))
+  state.rate_empty_us = math.ceil(state.run_ms * 1000 - filled * 60000000 / new.ratePerMinute)
 end
 
 -- `values`: size, interval_ms, active_ms, counted, limits, settings.

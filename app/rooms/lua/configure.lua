@@ -14,7 +14,7 @@ if state.heal_until_ms > 0 then return { -2, math.max(1, state.heal_until_ms - n
 if tonumber(ARGV[1]) ~= state.settings_version then return { -4, state.settings_version } end
 advance(state, now)
 apply_settings(state, now, { ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10] })
-advance(state, now)
+if state.counted == 1 then advance(state, now) end
 save_state(ROOM.state, state)
 write_audit(KEYS[10], now, ARGV[2], 'change', ARGV[3], ARGV[4])
 return { 0, state.settings_version }

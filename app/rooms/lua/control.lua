@@ -47,7 +47,7 @@ elseif verb == 'reset' then
 elseif verb == 'admit' then
   admitted = admit_now(state, now, tonumber(ARGV[4]))
 end
-advance(state, now)
+if state.counted == 1 then advance(state, now) end
 state.version = state.version + 1
 save_state(ROOM.state, state)
 write_audit(KEYS[10], now, ARGV[3], verb, before, described(state))

@@ -73,10 +73,9 @@ end
 
 -- Whoever has just joined was told when to ask again, and is present until well after that.
 local function note_present(state, limits, first)
-  local from = math.max(first, state.edge + 1)
   if not limits.passOverMs then return end
   local present_until = text(state.run_ms + tonumber(ARGV[5]) + limits.passOverMs)
-  for position = from, state.last do redis.call('ZADD', ROOM.seen, present_until, text(position)) end
+  for position = first, state.last do redis.call('ZADD', ROOM.seen, present_until, text(position)) end
 end
 
 local state = load_state(ROOM.state)
@@ -107,12 +106,12 @@ local behind_edge = first <= state.edge
 state.last = state.last + given
 if behind_edge and given > 0 then state.expires_run_ms = math.max(state.expires_run_ms, state.run_ms + state.active_ms) end
 local until_run_ms = state.run_ms + state.active_ms
+note_present(state, limits, first)
 if state.counted == 1 and given > 0 and state.paused == 0 and state.opened == 1 then
   admit(state, limits, now)
   local newest = redis.call('ZREVRANGE', ROOM.windows, 0, 0)[1]
   until_run_ms = newest and tonumber(string.match(newest, ':(%d+)$')) or until_run_ms
 end
-note_present(state, limits, first)
 
 local function keep_place(special)
   local position = first + special.order
