@@ -57,7 +57,7 @@ class Operator:
         await self._store.run(
             SCRIPTS["create"],
             {**keys.room_keys(name), "audit": keys.room_audit(name)},
-            {"who": who, "epoch": epoch, **settings.script_args()},
+            {"who": who, "epoch": epoch, "shown": json.dumps(settings.shown()), **settings.script_args()},
         )
         await self._enlist(name, "gone", f"live:{epoch}")
         await self._rooms.refresh_directory()
