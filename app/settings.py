@@ -6,6 +6,7 @@ form that names a file to read. `load_settings` reports every bad value at once,
 
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,6 +32,11 @@ MIN_SECRET_BYTES = 32
 MIN_TOKEN_CHARS = 16
 ROOM_NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 STORE_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+
+
+def is_room_name(name: object) -> bool:
+    """Whether a room may be called so."""
+    return isinstance(name, str) and re.match(ROOM_NAME_PATTERN, name) is not None
 
 
 def _split_commas(value: Any) -> Any:
@@ -185,7 +191,17 @@ class LockSettings(BaseModel):
         return url
 
 
-class Settings(ServerSettings, RoomSeedSettings, LockSettings):
+class RoomFileSettings(BaseModel):
+    """Rooms declared in a file."""
+
+    rooms_file: Path | None = Field(
+        None,
+        description="A YAML file that declares rooms; read again whenever it changes. It never undoes what an "
+        "operator did to the running state.",
+    )
+
+
+class Settings(ServerSettings, RoomSeedSettings, LockSettings, RoomFileSettings):
     """All settings together, validated."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)

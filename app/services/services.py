@@ -19,6 +19,7 @@ from app.scheduler.housekeeping import Housekeeping
 from app.scheduler.leader import Leader
 from app.services.background import run_in_background
 from app.services.locks import open_locks, open_upstream
+from app.services.rooms_file import follow_rooms_file, read_rooms_file
 from app.services.visits import Visits
 from app.settings import Settings
 from app.store import Store
@@ -78,7 +79,7 @@ async def open_services(
             (secret.get_secret_value().encode() for secret in settings.jwt_secret), store, clock, settings.ticket_ttl
         )
         tickets = Tickets(ring, clock, deployment=settings.deployment, ttl_s=settings.ticket_ttl)
-        rooms = Rooms(_declared_rooms(settings), store, clock, settings.refresh_interval)
+        rooms = Rooms(declared_rooms(settings), store, clock, settings.refresh_interval)
         metrics.registry.register(RoomsCollector(rooms))
         leader = Leader(replica_id, store, clock)
         services = Services(
@@ -98,16 +99,31 @@ async def open_services(
         stack.push_async_callback(leader.retire)
         run_in_background(stack, "keys", lambda: _refresh_keys(ring))
         run_in_background(stack, "housekeeping", services.housekeeping.run)
+        if settings.rooms_file is not None:
+            path, base = settings.rooms_file, _seed(settings)
+            run_in_background(stack, "rooms-file", lambda: follow_rooms_file(path, base, rooms))
         yield services
 
 
-def _declared_rooms(settings: Settings) -> dict[str, RoomSettings]:
-    seed = RoomSettings(
+def declared_rooms(settings: Settings) -> dict[str, RoomSettings]:
+    """The rooms that the environment and the rooms file declare.
+
+    Raises:
+        ConfigError: the file cannot be used.
+    """
+    base = _seed(settings)
+    declared = dict.fromkeys(settings.rooms, base)
+    if settings.rooms_file is not None:
+        declared |= read_rooms_file(settings.rooms_file, base)
+    return declared
+
+
+def _seed(settings: Settings) -> RoomSettings:
+    return RoomSettings(
         window_size=settings.window_size,
         window_interval_seconds=settings.window_interval,
         active_window_count=settings.active_window_count,
     )
-    return dict.fromkeys(settings.rooms, seed)
 
 
 def _note_outcome(services: Services, up: bool) -> None:
