@@ -192,7 +192,13 @@ class LockSettings(BaseModel):
 
 
 class RoomFileSettings(BaseModel):
-    """Rooms declared in a file."""
+    """Rooms declared in a file, and how persons are kept unrecognisable."""
+
+    identity_pepper: SecretStr | None = Field(
+        None,
+        description="Key of the pseudonyms under which identities are stored, the same on all replicas. Without it "
+        "the room's `identitySecret` serves, or, with public keys, only the room's name.",
+    )
 
     rooms_file: Path | None = Field(
         None,
@@ -294,7 +300,7 @@ class Settings(ServerSettings, RoomSeedSettings, LockSettings, RoomFileSettings)
         return frozenset(self.open_routes)
 
 
-SECRET_FIELDS = ("jwt_secret", "admin_token", "task_token", "lock_token", "redis_url")
+SECRET_FIELDS = ("identity_pepper", "jwt_secret", "admin_token", "task_token", "lock_token", "redis_url")
 """Settings that also have a `NAME_FILE` form."""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from app.clock import Clock
 from app.rooms.gatherer import NOBODY, Guest, JoinGatherer, Place
 from app.rooms.marks import Mark, Marks, visit_standing
-from app.rooms.settings import RoomSettings
+from app.rooms.settings import IdentityRule, RoomSettings
 from app.rooms.snapshot import Snapshot, merge, parse_look
 from app.rooms.window import Standing
 from app.store import Call, Script, Store, keys
@@ -54,6 +54,11 @@ class Room:
     async def join(self, ticket_id: str, idempotency_key: str | None = None, guest: Guest = NOBODY) -> Place:
         """Take the next position; see `JoinGatherer.join`."""
         return await self._gatherer.join(ticket_id, idempotency_key, guest)
+
+    @property
+    def asks_joiners(self) -> bool:
+        """Whether a join takes more than waiting: an identity, or an address that has not come too often."""
+        return self.settings.joins_per_address is not None or self.settings.identity is not IdentityRule.OFF
 
     def stand(self, snapshot: Snapshot, epoch: int, position: int, active_until_run_ms: int) -> Standing:
         """Where a ticket stands, by the last look."""

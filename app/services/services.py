@@ -18,12 +18,14 @@ from app.rooms.settings import RoomSettings
 from app.scheduler.housekeeping import Housekeeping
 from app.scheduler.leader import Leader
 from app.services.background import run_in_background
+from app.services.guests import Guests, fetch_keys
 from app.services.locks import open_locks, open_upstream
 from app.services.rooms_file import follow_rooms_file, read_rooms_file
 from app.services.visits import Visits
 from app.settings import Settings
 from app.store import Store
 from app.store.store import open_store
+from app.tickets.identities import Identities
 from app.tickets.keyring import REFRESH_S, KeyRing
 from app.tickets.tickets import Tickets
 
@@ -40,6 +42,7 @@ class Services:
     rooms: Rooms
     visits: Visits
     operator: Operator
+    guests: Guests
     housekeeping: Housekeeping
     replica_id: str
     """A random name of this process, for owner tokens and reports."""
@@ -91,6 +94,7 @@ async def open_services(
             rooms=rooms,
             visits=Visits(tickets, Sessions(store)),
             operator=Operator(rooms, store),
+            guests=Guests(Identities(fetch_keys, clock), _pepper(settings), settings.ticket_ttl),
             housekeeping=Housekeeping(rooms, leader, lambda up: _note_outcome(services, up)),
             replica_id=replica_id,
             locks=open_locks(stack, settings, store, metrics, replica_id),
@@ -116,6 +120,10 @@ def declared_rooms(settings: Settings) -> dict[str, RoomSettings]:
     if settings.rooms_file is not None:
         declared |= read_rooms_file(settings.rooms_file, base)
     return declared
+
+
+def _pepper(settings: Settings) -> str:
+    return settings.identity_pepper.get_secret_value() if settings.identity_pepper else ""
 
 
 def _seed(settings: Settings) -> RoomSettings:

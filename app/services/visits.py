@@ -1,5 +1,7 @@
 """A visitor's way: a place taken in a room, carried in a ticket; a turn taken up as a session; and leaving."""
 
+from collections.abc import Awaitable, Callable
+
 from app.errors import TurnedAway
 from app.rooms.gatherer import NOBODY, Guest
 from app.rooms.room import Room
@@ -20,18 +22,27 @@ class Visits:
         self._ids = TicketIds()
 
     async def join(
-        self, room: Room, live: Ticket | None, idempotency_key: str | None, guest: Guest = NOBODY
+        self,
+        room: Room,
+        live: Ticket | None,
+        idempotency_key: str | None,
+        guest: Callable[[], Awaitable[Guest]] | None = None,
     ) -> IssuedTicket | None:
         """A ticket for a new place; None when `live` still holds one here, which then is the visitor's.
 
+        Args:
+            guest: finds out what the room asks of a joiner, where it asks anything.
+
         Raises:
-            JoinsHeld, RoomClosed, RoomFull, TurnedAway, TooManyJoins, NotFound, StoreUnavailable: as `Room.join`
-                and `Tickets.issue`.
+            JoinsHeld, RoomClosed, RoomFull, TurnedAway, TooManyJoins, StoreUnavailable: as `Room.join` and
+                `Tickets.issue`.
+            IdentityRefused: as `Guests.of`.
         """
         if live is not None and live.room == room.name and self.stand(room, live).status in LIVE:
             return None
         try:
-            place = await room.join(self._ids.next(), idempotency_key, guest)
+            asked = NOBODY if guest is None else await guest()
+            place = await room.join(self._ids.next(), idempotency_key, asked)
         except TurnedAway:
             chosen = room.settings
             raise TurnedAway(chosen.reject_message, chosen_status=chosen.reject_status) from None

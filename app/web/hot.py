@@ -45,6 +45,7 @@ class HotRoutes:
         self._services = services
         self._visits = services.visits
         self._tickets = services.visits.tickets
+        self._guests = services.guests
         self._settings = services.settings
         self._ceiling = services.settings.poll_ceiling
         self._origins = Origins(services.settings)
@@ -123,7 +124,12 @@ class HotRoutes:
         if from_browser:
             self._origins.check_change(headers)
         token, live = await self._live_ticket(room, headers)
-        issued = await self._visits.join(room, live, _idempotency_key(headers))
+        guest = None
+        if room.asks_joiners:
+            guest = lambda: self._guests.of(  # noqa: E731  # evaluated only when a new place is wanted
+                room, headers.get(b"x-identity-token"), self._proxies.address(scope, headers)
+            )
+        issued = await self._visits.join(room, live, _idempotency_key(headers), guest)
         if issued is not None:
             token, live = issued.token, issued.ticket
         assert token is not None and live is not None  # noqa: S101  # join returns None only for a live ticket

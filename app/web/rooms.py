@@ -58,6 +58,7 @@ _TICKET_HEADERS = {
 }
 _JOIN_HEADERS = {
     "Idempotency-Key": "Up to 200 characters: the same key within ten minutes gives the same place.",
+    "X-Identity-Token": "Who joins, signed by the site, where the room asks: the same person has the same place.",
     **_TICKET_HEADERS,
 }
 
