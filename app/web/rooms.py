@@ -19,7 +19,7 @@ class Place(Wire):
     token: str | None = Field(None, description="The ticket: always from /join; from /status when it was renewed.")
     room: str
     position: int = Field(ge=1, description="The place, counted from 1 in each epoch of the room.")
-    status: Literal["waiting", "active", "expired", "paused", "reset"]
+    status: Literal["waiting", "active", "entered", "expired", "passed", "ended", "paused", "closed", "reset"]
     ahead: int = Field(ge=0, description="How many visitors stand before this one.")
     estimated_wait_seconds: int = Field(ge=0, description="Until the turn, at the room's present pace.")
     poll_after_seconds: float = Field(gt=0, description="When to ask again; also as `Retry-After`.")
@@ -58,6 +58,7 @@ _TICKET_HEADERS = {
 }
 _JOIN_HEADERS = {
     "Idempotency-Key": "Up to 200 characters: the same key within ten minutes gives the same place.",
+    "X-Identity-Token": "Who joins, signed by the site, where the room asks: the same person has the same place.",
     **_TICKET_HEADERS,
 }
 
@@ -79,7 +80,7 @@ def _operations(prefix: str) -> tuple[Operation, ...]:
             headers=_JOIN_HEADERS,
             ticket=True,
             path_patterns=patterns,
-            problems=(400, 403, *missing, 409, 503),
+            problems=(400, 401, 403, 404, 409, 410, 429, 503),
         ),
         Operation(
             "GET",
