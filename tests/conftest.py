@@ -1,5 +1,6 @@
 """Fixtures: a real Valkey for everything that runs a script, settings that point at it, and the leak check."""
 
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
@@ -155,3 +156,10 @@ def own_cluster(tmp_path: Path) -> Iterator[ClusterSetup]:
         yield setup.start()
     finally:
         setup.stop()
+
+
+def pytest_report_header() -> list[str]:
+    """Say what cannot be run on this machine."""
+    if any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        return []
+    return ["no Chromium here: tests/browser is left out (apt-get install chromium brings it)"]
