@@ -108,6 +108,7 @@ async def crowd_of(
     async with app.starlette.router.lifespan_context(app.starlette) as state:
         assert state is not None
         services: Services = state["services"]
+        services.rooms._clock = SystemClock()  # the streams' second is the test's; the rooms are looked at all the time
         await eventually(lambda: services.has_snapshot and not services.rooms.get("default").snapshot.healing)  # type: ignore[union-attr]
         served = with_state(app, state)
         transport = httpx.ASGITransport(served)
