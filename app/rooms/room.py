@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from app.clock import Clock
+from app.rooms.estimate import PaceKeeper, Wait, wait_by_batches, wait_by_pace, wait_without_pace
 from app.rooms.gatherer import NOBODY, Guest, JoinGatherer, Place
 from app.rooms.marks import Mark, Marks, visit_standing
 from app.rooms.settings import IdentityRule, RoomSettings
 from app.rooms.snapshot import Snapshot, merge, parse_look
-from app.rooms.window import Standing
+from app.rooms.window import Standing, estimated_wait_ms
 from app.store import Call, Script, Store, keys
 
 LATE_MS = 250
@@ -37,6 +38,7 @@ class Room:
         self.settings = declared or RoomSettings()
         self.snapshot: Snapshot | None = None
         self.marks = Marks()
+        self._pace = PaceKeeper()
         self.stale = True
         """Whether the last refresh failed: answers come from memory, and the room's clock stands still."""
         self.keys = keys.room_keys(name)
@@ -75,6 +77,17 @@ class Room:
         if self.settings.pass_over and self.snapshot is not None and epoch == self.snapshot.epoch:
             self._sightings[position] = round(told_s * 1000)
 
+    def wait(self, snapshot: Snapshot, ahead: int) -> Wait:
+        """How long whoever has `ahead` places before them may have to wait."""
+        if not snapshot.opened:
+            opens_ms = self.opens_in_s(snapshot) * 1000
+            return Wait(opens_ms, opens_ms, None)
+        if not snapshot.counted:
+            return wait_by_batches(snapshot, estimated_wait_ms(snapshot, ahead))
+        if self._pace.pace is not None:
+            return wait_by_pace(self._pace.pace, ahead)
+        return wait_without_pace(snapshot, ahead, self.settings.rate_per_minute, self.settings.max_active)
+
     def opens_in_s(self, snapshot: Snapshot) -> float:
         """Seconds until the room opens by itself; 0 when it is open."""
         if snapshot.opened or self.settings.opens_at is None:
@@ -110,6 +123,7 @@ class Room:
         look = parse_look(self.name, reply)
         seen = look.snapshot
         self.snapshot, behind = merge(self.snapshot, seen, self._asked_highest)
+        self._pace.note(self.snapshot)
         self.marks.take(seen, look.log, look.done)
         if look.settings and seen.settings_version >= self.snapshot.settings_version:
             self.settings = RoomSettings.model_validate_json(look.settings)

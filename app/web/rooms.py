@@ -22,6 +22,10 @@ class Place(Wire):
     status: Literal["waiting", "active", "entered", "expired", "passed", "ended", "paused", "closed", "reset"]
     ahead: int = Field(ge=0, description="How many visitors stand before this one.")
     estimated_wait_seconds: int = Field(ge=0, description="Until the turn, at the room's present pace.")
+    estimated_wait_low_seconds: int = Field(ge=0, description="The turn is likely not to come before this.")
+    estimated_wait_high_seconds: int | None = Field(
+        ge=0, description="The turn is likely to come before this; null while nothing can be said."
+    )
     poll_after_seconds: float = Field(gt=0, description="When to ask again; also as `Retry-After`.")
     active_for_seconds: float | None = Field(None, description="For an active visitor: what is left of the turn.")
     epoch: int = Field(ge=1, description="One more with every reset of the room.")

@@ -218,3 +218,13 @@ async def test_asking_keeps_a_visitor_present(shop: Visitors) -> None:
     await eventually(written)
     await shop.post("leave", first)
     assert (await shop.post("enter", second)).status_code == 200
+
+
+async def test_the_estimate_is_a_range_that_learns_from_the_line(shop: Visitors) -> None:
+    await shop.make(ratePerMinute=600, rateBurst=1)
+    places = await asyncio.gather(*(shop.join() for _ in range(40)))
+    last = max(places, key=lambda place: place["position"])
+    assert last["estimatedWaitLowSeconds"] <= last["estimatedWaitSeconds"] <= 5
+    assert last["estimatedWaitHighSeconds"] is None, "nothing has moved yet: no promise about the late side"
+    await shop.has_status(last, "active")
+    assert (await shop.status(last))["estimatedWaitHighSeconds"] == 0
