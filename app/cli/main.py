@@ -8,6 +8,7 @@ from app import __version__
 from app.cli.keys import keys
 from app.cli.serve import serve
 from app.cli.simulate import simulate
+from app.cli.tasks import tasks
 from app.cli.worker import worker
 from app.errors import ConfigError, StanchionError
 
@@ -22,6 +23,7 @@ cli.command()(serve)
 cli.command()(worker)
 cli.add_typer(simulate, name="simulate")
 cli.add_typer(keys)
+cli.add_typer(tasks)
 
 
 @cli.command()
