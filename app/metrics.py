@@ -149,7 +149,7 @@ class Metrics:
         )
         self.lock_refusals = Counter(
             "stanchion_lock_refusals_total",
-            "Requests that did not get the lock: held, wait_ran_out, line_full, other_limit, gone.",
+            "Requests that did not get the lock: held, wait_ran_out, line_full, other_limit, gone, store_away.",
             ("reason",),
             registry=registry,
         )

@@ -50,4 +50,5 @@ class HeldLocks:
         """How many locks are noted as held, and up to `count` of them as they stand, soonest to end first."""
         total, lock_ids = await self._scripts.index((), count=count, purpose="request")
         views = await self._scripts.look_at_all(lock_ids)
-        return total, [view for view in views if view.holders]
+        held = [view for view in views if view.holders]
+        return total - (len(lock_ids) - len(held)), held

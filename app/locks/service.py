@@ -9,6 +9,7 @@ from typing import Any
 
 from app.errors import (
     Conflict,
+    HoldAborted,
     LockHeld,
     LockLineFull,
     LockLost,
@@ -116,6 +117,9 @@ class LockService:
         try:
             async with kept(grant, lambda grant: self.renew(grant.lock_id, grant.token, grant.lease_ms)):
                 yield grant
+        except HoldAborted:
+            self._metrics.lock_losses.inc()
+            raise
         finally:
             await asyncio.shield(self._tie_up(self._release_quietly(grant)))
 
@@ -149,7 +153,11 @@ class LockService:
                 with self._waiters.listening(waiter):
                     await self._until_listening()
                     asked_s = asyncio.get_running_loop().time()
-                    place = await self._scripts.acquire(wanted, token, wait_ms=wanted.wait_ms)
+                    try:
+                        place = await self._scripts.acquire(wanted, token, wait_ms=wanted.wait_ms)
+                    except StoreUnavailable:  # asking again with the same token is harmless
+                        asked_s = asyncio.get_running_loop().time()
+                        place = await self._scripts.acquire(wanted, token, wait_ms=wanted.wait_ms)
                     if place.status is Status.GRANTED:
                         return _grant(wanted, token, place, asked_s)
                     self._waiters.stands_in_line(waiter, place)

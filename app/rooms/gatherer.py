@@ -58,8 +58,8 @@ class JoinGatherer:
         self.on_given: Callable[[int, int], None] = lambda epoch, last: None
         """Told the epoch and the highest position of every batch."""
 
-    async def join(self, ticket_id: str, idempotency_key: str | None = None) -> Place:
-        """Take the next position, or the one that this idempotency key was given before.
+    def join(self, ticket_id: str, idempotency_key: str | None = None) -> "asyncio.Future[Place]":
+        """Take the next position, or the one that this idempotency key was given before. To be awaited.
 
         Raises:
             JoinsHeld: the room is healing, or not yet in the store, for longer than a join is held.
@@ -70,7 +70,7 @@ class JoinGatherer:
         self._waiting.append(_Waiting(result, ticket_id, idempotency_key, self._clock.monotonic_s() + HOLD_S))
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())
-        return await result
+        return result
 
     async def _flush(self) -> None:
         try:

@@ -1,5 +1,6 @@
 """One room on this replica: its snapshot, its joins, and what it has to report when the store forgets."""
 
+from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Any
 
@@ -31,9 +32,9 @@ class Room:
         self._gatherer = JoinGatherer(name, store, scripts["join"], clock, heal_ms)
         self._gatherer.on_given = self.note_seen
 
-    async def join(self, ticket_id: str, idempotency_key: str | None = None) -> Place:
+    def join(self, ticket_id: str, idempotency_key: str | None = None) -> Awaitable[Place]:
         """Take the next position; see `JoinGatherer.join`."""
-        return await self._gatherer.join(ticket_id, idempotency_key)
+        return self._gatherer.join(ticket_id, idempotency_key)
 
     def note_seen(self, epoch: int, position: int) -> None:
         """Remember the highest position that was issued here or shown in a valid ticket."""

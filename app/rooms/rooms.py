@@ -131,14 +131,17 @@ class Rooms:
         rooms = self.all()
         calls = [room.look(tick=self._should_tick(room, leading)) for room in rooms]
         replies = await self._store.run_many(calls, purpose="background")
+        failure: Exception | None = None
         for room, reply in zip(rooms, replies, strict=True):
             if isinstance(reply, Exception):
-                raise reply
-            if reply[0] == Reply.NO_SUCH_ROOM:
+                failure = reply  # the others' news is taken in all the same: their node may be well
+            elif reply[0] == Reply.NO_SUCH_ROOM:
                 log.warning("room_lost_by_the_store", room=room.name)
                 self._declared.discard(room.name)
             else:
                 room.take(reply)
+        if failure is not None:
+            raise failure
 
     def _should_tick(self, room: Room, leading: bool) -> bool:
         known = room.snapshot

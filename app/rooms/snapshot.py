@@ -88,6 +88,8 @@ _NUMBER_FIELDS = tuple(
 
 def gap_positions(gaps: Sequence[Gap], after: int, to: int) -> int:
     """How many positions in after+1..to were left out."""
+    if not gaps:  # nearly always, and every poll asks
+        return 0
     return sum(max(0, min(end, to) - max(start, after)) for start, end in gaps)
 
 

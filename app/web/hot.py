@@ -16,7 +16,7 @@ from app.metrics import HotSeries
 from app.rooms.room import Room
 from app.services import Services
 from app.tickets.tickets import Ticket
-from app.web.context import SAFE_HEADERS, request_id
+from app.web.context import NOSNIFF, request_id
 from app.web.cookies import ticket_cookie, ticket_in_cookies
 from app.web.origins import PREFLIGHT_HEADERS, Origins
 from app.web.places import render_place, render_serving
@@ -86,7 +86,7 @@ class HotRoutes:
                 log.error("unexpected_error", exc_info=error)
                 status, body, own = self._refusal(StanchionError("Something went wrong here."), headers)
             rid = request_id(headers.get(b"x-request-id", b""))
-            own += ((b"content-length", b"%d" % len(body)), (b"x-request-id", rid), *SAFE_HEADERS)
+            own += ((b"content-length", b"%d" % len(body)), (b"x-request-id", rid), NOSNIFF)
             await send({"type": "http.response.start", "status": status, "headers": own})
             await send({"type": "http.response.body", "body": body})
             series.observe(status, perf_counter() - started_s)
@@ -114,7 +114,9 @@ class HotRoutes:
         from_browser = b"origin" in headers or b"sec-fetch-site" in headers
         if from_browser:
             self._origins.check_change(headers)
-        token, live = await self._live_ticket(room, headers)
+        token = live = None
+        if b"authorization" in headers or b"cookie" in headers:
+            token, live = await self._live_ticket(room, headers)
         issued = await self._visits.join(room, live, _idempotency_key(headers))
         if issued is not None:
             token, live = issued.token, issued.ticket

@@ -22,6 +22,7 @@ from app.web.context import SAFE_HEADERS, request_id
 from app.web.operations import Answer, Operation
 from app.web.places import render_serving
 from app.web.problems import PROBLEM_TYPE, problem_body, problem_headers, status_of
+from app.web.rooms import unknown_room
 
 LOOK_EVERY_S = 0.05
 PUSH_EVERY_S = 1.0
@@ -44,13 +45,13 @@ OPERATIONS = tuple(
     Operation(
         "GET",
         path,
-        None,
+        unknown_room if "{" in path else None,
         "The room's state as it changes",
         "visitors",
         {200: Answer("Server-sent events: each one's data is the document of /serving.", "text/event-stream")},
         description="Pushed when the edge, the epoch or the room's state has changed, at most once a second; a "
         "comment in between keeps the connection open. A visitor's own distance follows from their position.",
-        problems=(503,),
+        problems=(404, 503) if "{" in path else (503,),
         path_patterns={"room": ROOM_NAME_PATTERN} if "{" in path else {},
     )
     for path in ("/events", "/rooms/{room}/events")

@@ -27,6 +27,8 @@ class Trial:
         self.project = project
         self.client = httpx.Client(base_url=project.url, timeout=10, trust_env=False)
         self.crowd = Crowd(self.client)
+        self.browsers = 0
+        """Places that were given to browsers: gaps to the crowd."""
 
     def the_image_holds_what_is_pinned_and_no_root(self) -> str:
         details = json.loads(run("docker", "image", "inspect", self.image))[0]
@@ -94,7 +96,7 @@ class Trial:
             assert reply.status_code == 200, reply.text
             return len(self._upstreams("/readyz")) == 3
 
-        _until(met, 20)
+        _until(met, 60)
         return f"/readyz?strict answered 200 by {', '.join(sorted(self._upstreams('/readyz')))}"
 
     def _upstreams(self, path: str) -> set[str]:
@@ -105,7 +107,12 @@ class Trial:
     def pages_of_other_sites_are_kept_out(self) -> str:
         assert self.client.get("/readyz", headers={"Host": "rebound.example"}).status_code == 421
         for header in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
-            for method, path in (("POST", "/task"), ("GET", "/lock?id=1"), ("DELETE", "/reset-tasks")):
+            for method, path in (
+                ("POST", "/task"),
+                ("GET", "/lock?id=1"),
+                ("DELETE", "/reset-tasks"),
+                ("POST", "/locks/x%2f..%2f..%2fjoin"),
+            ):
                 reply = self.client.request(method, path, headers=header)
                 assert reply.status_code == 403, f"{path} with {header}: {reply.status_code}"
                 assert reply.headers["content-type"] == "application/problem+json"
@@ -118,6 +125,24 @@ class Trial:
         answers = self.crowd.everyone_keeps_their_place()
         assert len(self._upstreams("/join")) == 3
         return f"60 joins by three replicas: positions 1 to 60 without a gap; {answers} polls, each its own position"
+
+    def a_browser_sees_its_place(self) -> str:
+        own = {"Origin": self.project.url, "Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        with httpx.Client(base_url=self.project.url, headers=own, trust_env=False) as browser:
+            page = browser.get("/")
+            assert page.status_code == 200, page.text
+            assert "text/html" in page.headers["content-type"]
+            assert not browser.cookies, "looking gives no place"
+            posted = browser.post("/join", headers=form)
+            assert posted.status_code == 303, f"{posted.status_code} {posted.text}"
+            assert browser.cookies
+            place = browser.get("/status").json()
+            shown = browser.get("/")
+            assert shown.status_code == 200
+            assert str(place["position"]) in shown.text
+            self.browsers += 1
+        return f"the page, its button, and then the page with place {place['position']}"
 
     def nginx_answers_the_crowd_from_its_cache(self) -> str:
         for _ in range(200):
@@ -136,10 +161,12 @@ class Trial:
             self.crowd.everyone_keeps_their_place()
         stopped = f"{poller.answers} polls answered, the slowest in {poller.slowest_s * 1000:.0f} ms"
         refused = self.crowd.refused - before
-        assert self.crowd.gaps <= refused, "a gap without a refused join"
+        assert self.crowd.gaps <= self.browsers + refused, "a gap without a refused join"
         self.project.docker("start", "replica2")
         self.project.wait_until_healthy("replica2")
-        return f"30 joins with replica2 stopped, {refused} asked twice, {self.crowd.gaps} gaps; {stopped}"
+        return (
+            f"30 joins with replica2 stopped, {refused} asked twice, {self.crowd.gaps - self.browsers} gaps; {stopped}"
+        )
 
     def one_replica_may_be_killed(self) -> str:
         before = self.crowd.refused
@@ -254,6 +281,7 @@ STEPS: tuple[Callable[[Trial], str], ...] = (
     Trial.all_three_are_ready_through_nginx,
     Trial.pages_of_other_sites_are_kept_out,
     Trial.a_crowd_joins_through_nginx,
+    Trial.a_browser_sees_its_place,
     Trial.nginx_answers_the_crowd_from_its_cache,
     Trial.one_replica_may_stop,
     Trial.one_replica_may_be_killed,

@@ -13,7 +13,7 @@ from app.settings import SECRET_FIELDS, Settings
 ROOT = Path(__file__).parents[2]
 
 SETTING_NAMES = {name.upper() for name in Settings.model_fields} | {f"{name.upper()}_FILE" for name in SECRET_FIELDS}
-"""Every name that app/settings.py reads."""
+"""Every name that app/settings reads."""
 
 EXACT_TAG = re.compile(r"^[a-z0-9./-]+:\d+\.\d+\.\d+(-[a-z0-9.-]+)?(@sha256:[0-9a-f]{64})?$")
 """An image with a full version: no `latest`, nothing that moves from one minor version to the next."""

@@ -47,7 +47,7 @@ def test_every_variable_is_a_setting_and_all_of_them_load(name: str) -> None:
     assert set(environment) <= SETTING_NAMES
     given = {key: value for key, value in {**image_environment(), **environment}.items() if key in SETTING_NAMES}
     settings = load_settings(given)
-    assert settings.open_kinds == {"tasks", "locks"}
+    assert name not in replicas() or settings.open_kinds == {"tasks", "locks"}
     assert SERVICES[name]["image"] == f"stanchion:{__version__}"
 
 
@@ -117,12 +117,20 @@ def test_nginx_closes_idle_connections_before_a_replica_does() -> None:
     assert int(nginx_s) < SERVER_OPTIONS["timeout_keep_alive"]
 
 
+def test_nginx_waits_longer_than_anybody_waits_in_line() -> None:
+    (read_s,) = re.findall(r"proxy_read_timeout (\d+)s;", nginx_conf())
+    settings = load_settings({})
+    assert int(read_s) > settings.lock_max_wait
+    assert int(read_s) > settings.lock_wait + settings.lock_upstream_timeout
+
+
 def test_nginx_guards_every_route_that_is_open_without_a_token() -> None:
-    (pattern,) = re.findall(r'map \$uri \$waiting_room \{\s*default 0;\s*"~(.+?)" 1;', nginx_conf())
+    (pattern,) = re.findall(r'map \$request_uri \$waiting_room \{\s*default 0;\s*"~(.+?)" 1;', nginx_conf())
     unguarded = re.compile(pattern)
     for operation in OPERATIONS:
         if operation.access in (Access.TASKS, Access.LOCKS):
-            assert not unguarded.match(operation.path), f"nginx.conf leaves {operation.path} to pages of other sites"
+            for written in (operation.path, f"{operation.path}/..%2f..%2fjoin", f"{operation.path}?/join"):
+                assert not unguarded.match(written), f"nginx.conf leaves {written} to pages of other sites"
 
 
 def test_the_health_check_of_nginx_asks_a_path_that_exists() -> None:

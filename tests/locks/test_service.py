@@ -9,7 +9,7 @@ from app.locks.model import Grant, Wanted
 from app.locks.service import LockService
 from tests.locks.conftest import OpenLocks
 from tests.support.servers import RealServer
-from tests.support.waiting import eventually
+from tests.support.waiting import SLACK_S, eventually
 
 
 def wanted(lock_id: str = "x", *, lease_ms: int = 5000, wait_ms: int = 0, limit: int = 1, owner: str = "") -> Wanted:
@@ -130,13 +130,13 @@ async def test_a_lost_notification_costs_at_most_a_second(open_locks: OpenLocks)
     released_s = loop.time()
     await deaf.release("x", first.token)
     await second
-    assert loop.time() - released_s < 1
+    assert loop.time() - released_s < 1 + SLACK_S
 
 
 async def test_a_dead_holder_loses_the_lock_at_its_lease(locks: LockService) -> None:
     first = await locks.acquire(wanted(lease_ms=300))
     second = await locks.acquire(wanted(wait_ms=5000))
-    assert 250 <= second.granted_ms - first.granted_ms < 1300
+    assert 250 <= second.granted_ms - first.granted_ms < 1300 + SLACK_S * 1000
     with pytest.raises(LockLost):
         await locks.renew("x", first.token, 300)
 
@@ -242,8 +242,8 @@ async def test_the_operators_list_names_what_is_held_now(locks: LockService) -> 
 
 
 async def test_a_holder_renews_while_it_works(locks: LockService) -> None:
-    async with locks.holding(wanted(lease_ms=300)) as grant:
-        await asyncio.sleep(1.0)  # over three leases
+    async with locks.holding(wanted(lease_ms=1000)) as grant:
+        await asyncio.sleep(2.2)  # over two leases
         assert (await locks.look("x")).holders[0].fence == grant.fence
     assert (await locks.look("x")).holders == ()
 
@@ -256,7 +256,7 @@ async def test_a_holder_that_cannot_renew_stops_before_its_lease_ends(
     stopped_s = 0.0
     granted: Grant | None = None
     with pytest.raises(StanchionError) as aborted:
-        async with locks.holding(wanted(lease_ms=1000)) as granted:
+        async with locks.holding(wanted(lease_ms=4000)) as granted:
             own_server.freeze()
             try:
                 await asyncio.sleep(30)
@@ -264,8 +264,9 @@ async def test_a_holder_that_cannot_renew_stops_before_its_lease_ends(
                 stopped_s = loop.time()
                 own_server.thaw()
     assert aborted.value.kind == "hold-aborted"
+    assert locks._metrics.lock_losses._value.get() == 1
     assert granted is not None
-    assert stopped_s < granted.asked_s + 1.0
+    assert stopped_s < granted.asked_s + 4.0
 
 
 async def test_one_refusal_is_one_round_trip(locks: LockService, server: RealServer) -> None:

@@ -7,6 +7,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+SLACK_S = 3.0
+"""What a busy machine may add to a promised time before a test calls it broken."""
+
 
 async def eventually(check: Callable[[], Awaitable[T] | T], *, within_s: float = 10.0, every_s: float = 0.02) -> T:
     """The first truthy result of `check`; its last exception, or an AssertionError, when time runs out."""

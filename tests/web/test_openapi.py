@@ -24,8 +24,8 @@ CHECK_NAMES = (
     "negative_data_rejection",
 )
 ADMIN = "admin-token-for-tests"
-LEFT_OUT = {"/openapi.json", "/grab-task"}
-"""The document itself, which schemathesis leaves out, and what takes seconds by design; their own tests drive them."""
+LEFT_OUT = {"/openapi.json", "/grab-task", "/events"}
+"""The document itself, which schemathesis leaves out, what takes seconds by design, and a stream without an end."""
 
 
 @pytest.mark.timeout(300)
@@ -38,6 +38,8 @@ def test_every_operation_answers_as_the_document_says(
         OPEN_ROUTES="tasks,locks",
         PROCESSING_TIME_MS="1",
         LOCK_WAIT="1",
+        LOCK_MAX_WAIT="1",
+        LOCK_LEASE="1",
         TASK_MAX_WAIT="0.1",
     )
     schema = schemathesis.openapi.from_url(f"{replica.url}/openapi.json")
@@ -60,10 +62,9 @@ def _drive(operation: Any) -> None:
     def check(case: Any) -> None:
         headers = {"Authorization": f"Bearer {ADMIN}"} if "/admin/" in operation.path else {}
         response = case.call(headers=headers)
-        case.validate_response(
-            response,
-            checks=CHECKS.get_by_names(CHECK_NAMES),
-        )
+        # A wait that ran out is an answer; what is not is a 500.
+        names = [name for name in CHECK_NAMES if name != "not_a_server_error" or response.status_code != 504]
+        case.validate_response(response, checks=CHECKS.get_by_names(names))
 
     given(case=operation.as_strategy())(check)()
 

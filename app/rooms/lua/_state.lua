@@ -27,48 +27,40 @@
 --   heal_by            ",id,id,": replicas that have reported in this healing
 --   settings           the room's settings as JSON
 --   seed               digest of the declared settings that were applied last
-local NUMBERS = {
+local FIELDS = {
   'epoch', 'last', 'edge', 'floor', 'run_ms', 'ticked_at_ms', 'moved_run_ms', 'expires_run_ms', 'paused', 'closed',
   'size', 'interval_ms', 'active_ms', 'version', 'settings_version', 'heal_until_ms', 'heal_from_ms', 'heal_expect',
   'heals', 'gap_total', 'peak', 'bucket_at_ms', 'bucket_n',
+  'run_id', 'gaps', 'heal_by',
 }
-local TEXTS = { 'run_id', 'gaps', 'heal_by' }
+local NUMBERS = #FIELDS - 3 -- the last three are texts
 
 local function load_state(key)
-  local names = {}
-  for _, name in ipairs(NUMBERS) do names[#names + 1] = name end
-  for _, name in ipairs(TEXTS) do names[#names + 1] = name end
-  local values = redis.call('HMGET', key, unpack(names))
+  local values = redis.call('HMGET', key, unpack(FIELDS))
   if not values[1] then return nil end
-  local state, stored = {}, {}
-  for i, name in ipairs(names) do
-    if i <= #NUMBERS then
-      state[name] = tonumber(values[i]) or 0
-    else
-      state[name] = values[i] or ''
-    end
-    stored[name] = state[name]
+  local state = {}
+  for i = 1, #FIELDS do
+    local value = i <= NUMBERS and (tonumber(values[i]) or 0) or values[i] or ''
+    state[FIELDS[i]] = value
+    values[i] = value
   end
-  state.stored = stored
+  state.stored = values
   return state
 end
 
 -- Positions and times stay far below 2^53; %.0f keeps Lua from writing large ones as 1e+15.
 local function save_state(key, state)
-  local changes = {}
-  for _, name in ipairs(NUMBERS) do
-    if state[name] ~= state.stored[name] then
-      changes[#changes + 1] = name
-      changes[#changes + 1] = string.format('%.0f', state[name])
+  local stored, changes, n = state.stored, {}, 0
+  for i = 1, #FIELDS do
+    local name = FIELDS[i]
+    local value = state[name]
+    if value ~= stored[i] then
+      changes[n + 1] = name
+      changes[n + 2] = i <= NUMBERS and string.format('%.0f', value) or value
+      n = n + 2
     end
   end
-  for _, name in ipairs(TEXTS) do
-    if state[name] ~= state.stored[name] then
-      changes[#changes + 1] = name
-      changes[#changes + 1] = state[name]
-    end
-  end
-  if #changes > 0 then redis.call('HSET', key, unpack(changes)) end
+  if n > 0 then redis.call('HSET', key, unpack(changes)) end
 end
 
 local function read_gaps(text)
