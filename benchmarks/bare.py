@@ -1,4 +1,7 @@
-"""The yardstick: a bare ASGI application on the very server options of a replica."""
+"""The yardstick: a bare ASGI application on the very server options of a replica.
+
+`python -m benchmarks.bare PORT` serves it; with `plain` after the port, on uvicorn's own HTTP protocol.
+"""
 
 import sys
 from typing import Any
@@ -27,4 +30,5 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), **SERVER_OPTIONS)
+    options = {**SERVER_OPTIONS, "http": "httptools"} if "plain" in sys.argv else SERVER_OPTIONS
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), **options)

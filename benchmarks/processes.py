@@ -85,10 +85,10 @@ def replica(store: RunningStore, **env: str) -> Iterator[Running]:
 
 
 @contextmanager
-def bare_app() -> Iterator[Running]:
-    """The yardstick of `benchmarks.bare`."""
+def bare_app(*words: str) -> Iterator[Running]:
+    """The yardstick of `benchmarks.bare`; `plain` asks for uvicorn's own HTTP protocol."""
     port = free_port()
-    with _running([sys.executable, "-m", "benchmarks.bare", str(port)], {}) as pid:
+    with _running([sys.executable, "-m", "benchmarks.bare", str(port), *words], {}) as pid:
         running = Running(pid, port)
         _wait(lambda: fetch(running.url) != b"")
         yield running

@@ -2,6 +2,10 @@
 
 Each round runs every kind of request for a short while, one after the other, so that whatever else the machine
 does falls on all of them alike; ratios are taken within a round. Figures are medians over the rounds.
+
+There are two yardsticks. The bare app runs on a replica's very own server options. The plain one differs in that it
+keeps uvicorn's own HTTP protocol instead of ours, which joins writes (app/web/joined_writes.py): what any ASGI
+application on uvicorn costs.
 """
 
 import re
@@ -21,8 +25,9 @@ from benchmarks.processes import Running, RunningStore, bare_app, fetch, replica
 
 ROUNDS = 5
 TICKETS = 20_000
-BARE, JOIN, FIRST, REPEATED, SERVING = (
+BARE, PLAIN, JOIN, FIRST, REPEATED, SERVING = (
     "bare app",
+    "bare app, uvicorn's protocol",
     "POST /join",
     "GET /status, first sight",
     "GET /status",
@@ -35,22 +40,31 @@ TARGETS = {REPEATED: 1.7, JOIN: 3.0}
 def run() -> dict[str, object]:
     """Measure; about a minute."""
     secret = secrets.token_hex(32)
-    bursts: dict[str, list[Burst]] = {name: [] for name in (BARE, JOIN, FIRST, REPEATED, SERVING)}
+    bursts: dict[str, list[Burst]] = {name: [] for name in (BARE, PLAIN, JOIN, FIRST, REPEATED, SERVING)}
     trips: dict[str, list[float]] = {"joins": [], "polls": []}
     with (
         TemporaryDirectory(prefix="stanchion-bench-") as folder,
         store_server() as store,
         replica(store, JWT_SECRET=secret) as service,
         bare_app() as bare,
+        bare_app("plain") as plain,
     ):
         tokens = Path(folder) / "tokens"
         burst(service.url + "/join", [service, store], method="POST")  # warms up, and fills the line
-        burst(bare.url, [bare], seconds=1)
+        for yardstick in (bare, plain):
+            burst(yardstick.url, [yardstick], seconds=1)
         for _ in range(ROUNDS):
+            bursts[PLAIN].append(burst(plain.url, [plain]))
             _round(bursts, trips, service, store, bare, lambda: _write_tokens(tokens, secret, _last_position(service)))
     return {
         "requests": [
-            {"request": name, **medians(found), "times_bare": _ratio(bursts, name)} for name, found in bursts.items()
+            {
+                "request": name,
+                **medians(found),
+                "x_bare": _ratio(bursts, name, BARE),
+                "x_plain": _ratio(bursts, name, PLAIN),
+            }
+            for name, found in bursts.items()
         ],
         "round_trips_per_1000": {kind: round(median(found), 2) for kind, found in trips.items()},
         "targets": _targets(bursts, trips),
@@ -84,15 +98,19 @@ def _round(
 
 
 def _targets(bursts: dict[str, list[Burst]], trips: dict[str, list[float]]) -> list[dict[str, object]]:
-    wanted = [(f"{name}: CPU, times the bare app", most, _ratio(bursts, name)) for name, most in TARGETS.items()]
+    wanted = [
+        (f"{name}: CPU, times the {yardstick}", most, _ratio(bursts, name, yardstick))
+        for name, most in TARGETS.items()
+        for yardstick in (BARE, PLAIN)
+    ]
     wanted.append(("round trips per 1,000 joins", 100, round(median(trips["joins"]), 1)))
     wanted.append(("round trips per 1,000 polls", 0, round(median(trips["polls"]), 1)))
     return [{"target": name, "at_most": most, "found": found, "reached": found <= most} for name, most, found in wanted]
 
 
-def _ratio(bursts: dict[str, list[Burst]], name: str) -> float:
-    pairs = zip(bursts[name], bursts[BARE], strict=True)
-    return round(median(mine.cpu_us / bare.cpu_us for mine, bare in pairs), 2)
+def _ratio(bursts: dict[str, list[Burst]], name: str, yardstick: str) -> float:
+    pairs = zip(bursts[name], bursts[yardstick], strict=True)
+    return round(median(mine.cpu_us / other.cpu_us for mine, other in pairs), 2)
 
 
 def _counted(service: Running, store: RunningStore, do: Callable[[], Burst]) -> tuple[Burst, float]:

@@ -1,10 +1,12 @@
 """Fixtures: a real Valkey for everything that runs a script, settings that point at it, and the leak check."""
 
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from app.metrics import Metrics
@@ -15,6 +17,9 @@ from app.store.store import open_store
 from tests.support.replicas import Replica
 from tests.support.servers import RealServer
 from tests.support.topologies import ClusterSetup, SentinelSetup
+
+hypothesis.settings.register_profile("house", deadline=None)  # noise must not fail a property
+hypothesis.settings.load_profile("house")
 
 SECRET = "a-signing-key-for-tests-that-is-long-enough-for-every-hmac-there-is"
 
@@ -151,3 +156,10 @@ def own_cluster(tmp_path: Path) -> Iterator[ClusterSetup]:
         yield setup.start()
     finally:
         setup.stop()
+
+
+def pytest_report_header() -> list[str]:
+    """Say what cannot be run on this machine."""
+    if any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        return []
+    return ["no Chromium here: tests/browser is left out (apt-get install chromium brings it)"]

@@ -6,8 +6,10 @@ import typer
 
 from app import __version__
 from app.cli.keys import keys
+from app.cli.rooms import rooms
 from app.cli.serve import serve
 from app.cli.simulate import simulate
+from app.cli.tasks import tasks
 from app.cli.worker import worker
 from app.errors import ConfigError, StanchionError
 
@@ -22,6 +24,8 @@ cli.command()(serve)
 cli.command()(worker)
 cli.add_typer(simulate, name="simulate")
 cli.add_typer(keys)
+cli.add_typer(rooms)
+cli.add_typer(tasks)
 
 
 @cli.command()

@@ -1,9 +1,11 @@
 """`stanchion serve`: an API replica, with a store of its own when none is named."""
 
 import secrets
+import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
 
 import typer
 from pydantic import SecretStr
@@ -18,6 +20,7 @@ from app.web.server import run_server
 def serve() -> None:
     """Run an API replica. Everything is set by environment variables; docs/settings.md lists them."""
     settings = load_settings()
+    signal.signal(signal.SIGTERM, _leave)
     configure_logs(settings.log_format, settings.log_level)
     with ExitStack() as stack:
         where = "the store named by REDIS_URL"
@@ -28,6 +31,16 @@ def serve() -> None:
             settings = _with_embedded(settings, store.url, data_dir)
         if not run_server(settings, lambda port: _banner(settings, port, where)):
             raise typer.Exit(1)
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    """Leave by the stack, like on Ctrl-C.
+
+    uvicorn raises the signal again once it has shut down, and by default that would end the process on the
+    spot: the store would be left behind.
+    """
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _with_embedded(settings: Settings, url: str, data_dir: Path) -> Settings:

@@ -12,6 +12,8 @@ import httpx
 from app.errors import LeaseLost, StanchionError, StoreUnavailable
 
 REQUEST_TIMEOUT_S = 10.0
+MAX_CONNECTIONS = 16
+"""httpx looks through its whole pool at every request: a hundred connections cost more than they bring."""
 
 
 class Refused(StanchionError):
@@ -36,7 +38,7 @@ class TaskClient:
             base_url=self.url,
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=REQUEST_TIMEOUT_S,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
+            limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
             transport=transport,
         )
 
@@ -99,6 +101,12 @@ class TaskClient:
     async def complete(self, task_id: str, token: str, result: Any) -> None:
         """Report a task as done. Safe to repeat."""
         await self.call("POST", f"/complete/{task_id}", {"leaseToken": token, "result": result})
+
+    async def complete_many(self, done: list[tuple[str, str, Any]]) -> list[str | None]:
+        """Report tasks (id, token, result) as done; for each what is wrong, or None. Safe to repeat."""
+        tasks = [{"id": task_id, "leaseToken": token, "result": result} for task_id, token, result in done]
+        answer = await self.call("POST", "/complete", {"tasks": tasks})
+        return [task.get("problem") for task in answer["tasks"]]
 
     async def fail(
         self, task_id: str, token: str, error: str, *, retry: bool = True, retry_after_s: float | None = None

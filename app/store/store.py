@@ -201,7 +201,7 @@ class Store:
         if len(away) == len(replies):
             raise away[0]
         if away:
-            self._notice(away[0])
+            self._count(away[0])
         return [reply if _away(reply) is None else StoreUnavailable() for reply in replies]
 
     async def _eval_group(self, prepared: Sequence[_Prepared], places: list[int], replies: list[Any]) -> None:
@@ -282,11 +282,15 @@ class Store:
         await self._connections.aclose()
 
     def _notice(self, error: BaseException) -> None:
-        """Count an error of the store, say so once until it is back, and look for where its slots went."""
-        self._metrics.store_errors.labels(type(error).__name__).inc()
+        """The store is away: say so once until it is back."""
+        self._count(error)
         if not self._is_away:
             self._is_away = True
             log.warning("store_is_away", reason=f"{type(error).__name__}: {error}")
+
+    def _count(self, error: BaseException) -> None:
+        """Count an error of the store or of one of its nodes, and look for where its slots went."""
+        self._metrics.store_errors.labels(type(error).__name__).inc()
         self._connections.rediscover()
 
     def _render(self, script: Script) -> tuple[str, str]:

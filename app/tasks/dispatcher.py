@@ -151,13 +151,17 @@ class Dispatcher:
 
     async def _serve(self, queue: str) -> None:
         """Claim for the waiting until there is nothing left for any of them."""
-        with contextlib.suppress(StoreUnavailable):
+        try:
             while True:
                 heard = self._wakes.get(queue, 0)
                 for types in {waiter.claim.types for waiter in self._waiting.get(queue, ())}:
                     await self._serve_types(queue, types)
                 if self._wakes.get(queue, 0) == heard:
                     return
+        except StoreUnavailable:
+            log.warning("waiting_claims_lost_the_store", queue=queue)
+        except Exception:
+            log.exception("waiting_claims_failed", queue=queue)
 
     async def _serve_types(self, queue: str, types: tuple[str, ...]) -> None:
         """In order of arrival: first for one, then for twice as many at a time as long as there is work."""

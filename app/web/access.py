@@ -93,11 +93,11 @@ def _same(given: str, token: SecretStr | None) -> bool:
 
 
 def _refuse_web_pages(request: Request) -> None:
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-    if host not in _LOOPBACK_NAMES:
-        raise Forbidden(f"These routes are open to this machine only, under its own name, not as {host!r}.")
+    netloc = request.headers.get("host", "")
+    if _host_name(f"//{netloc}") not in _LOOPBACK_NAMES:
+        raise Forbidden(f"These routes are open to this machine only, under its own name, not as {netloc!r}.")
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and origin.partition("://")[2] != netloc:
         raise Forbidden("These routes are open to programs on this machine, not to pages of other sites.")
     if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         raise Forbidden("These routes are open to programs on this machine, not to pages of other sites.")
@@ -105,3 +105,11 @@ def _refuse_web_pages(request: Request) -> None:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.method not in ("GET", "HEAD") and has_body and not media_type.endswith("json"):
         raise Forbidden("Without a token, a body must be sent as `Content-Type: application/json`.")
+
+
+def _host_name(url: str) -> str:
+    """The host of a URL without its port; empty when there is none that could be one."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

@@ -13,6 +13,9 @@ from starlette.types import Receive, Scope, Send
 
 from app.web.bodies import NO_STORE
 
+_TURNS = 4
+"""A closed socket is read, reported to the protocol, passed on to `receive`, and only then seen here."""
+
 
 class HangUp:
     """Notices when the client of a request goes away. Use it as a context."""
@@ -32,6 +35,14 @@ class HangUp:
         """Whether the client has gone."""
         return self.gone.done()
 
+    async def noticed_by_now(self) -> bool:
+        """The same, once what has already arrived from the network has had its turns of the loop."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+            if self.gone.done():
+                return True
+        return False
+
     def stop(self) -> None:
         """Stop watching."""
         self._watch.cancel()
@@ -49,12 +60,11 @@ class ClaimAnswer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         delivered = False
         try:
-            if self._hang_up.noticed():
+            if await self._hang_up.noticed_by_now():
                 return
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": self.body, "more_body": True})
-            await asyncio.sleep(0)
-            if self._hang_up.noticed():
+            if await self._hang_up.noticed_by_now():
                 return
             delivered = True
             self._hang_up.stop()

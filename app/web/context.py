@@ -18,8 +18,9 @@ log = get_logger(__name__)
 
 REQUEST_ID_PATTERN = re.compile(rb"^[A-Za-z0-9._:-]{1,100}$")
 
+NOSNIFF = (b"x-content-type-options", b"nosniff")
 SAFE_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
+    NOSNIFF,
     (b"referrer-policy", b"same-origin"),
 )
 

@@ -77,6 +77,13 @@ class Language:
         amount, unit = in_unit(seconds)
         return self._in_words(amount, unit)
 
+    def time_left(self, seconds: float) -> str:
+        """What is left of a limit: never more than there is, so rounded down, and in seconds near the end."""
+        if seconds < 2 * 60:
+            return self._in_words(int(seconds), "duration-second")
+        size_s, unit = (60, "duration-minute") if seconds < 2 * 3600 else (3600, "duration-hour")
+        return self._in_words(int(seconds // size_s), unit)
+
     def duration_range(self, low_s: float, high_s: float) -> str:
         """A range in the unit of its upper end, like "4–6 minutes"."""
         high, unit = in_unit(high_s)

@@ -60,7 +60,7 @@ STATES: Mapping[str, StateText] = {
     "passed": StateText(
         "The line went on without you",
         "When your turn came, nothing had been heard from this device for a while.",
-        _AGAIN,
+        "If you are back in time, the button brings you to the front of the line again.",
         "join",
         "halt",
     ),
@@ -115,13 +115,9 @@ WORDS: Mapping[str, str] = {
     "tell": "Tell me when it is my turn",
     "notify": "Notification",
     "sound": "Sound",
-    "on": "on",
-    "off": "off",
     "blocked": "Notifications are blocked in the settings of your browser.",
-    "move": "Continue on another device",
     "unknown_room": "There is no such line",
     "unknown_room_body": "The address may be mistyped, or the line is over.",
-    "turn_soon": "Almost your turn.",
 }
 
 COUNTED: Mapping[str, tuple[str, str]] = {

@@ -133,7 +133,7 @@ def _figure(fact: str, place: Mapping[str, Any], speech: Language, words: Mappin
             return words["soon"]
         return speech.duration_range(low_s, high_s) if high_s < DAY_S else words["open_end"]
     if fact == "left":
-        return speech.duration(place.get("activeForSeconds", 0))
+        return speech.time_left(place.get("activeForSeconds", 0))
     return speech.number(place[fact])
 
 

@@ -17,11 +17,12 @@ from app.logs import get_logger
 from app.services import open_services
 from app.settings import Settings
 from app.web.app import Application, create_app
+from app.web.joined_writes import JoinedWritesProtocol
 
 log = get_logger(__name__)
 
 SERVER_OPTIONS: dict[str, Any] = {
-    "http": "httptools",
+    "http": JoinedWritesProtocol,
     "loop": "uvloop",
     "lifespan": "on",
     "access_log": False,

@@ -108,6 +108,8 @@ def to_json(what: str, value: Any, settings: Settings) -> str:
 
 async def dequeue(request: Request) -> Response:
     """GET /dequeue."""
+    if request.method == "HEAD":
+        raise InvalidInput("HEAD would take a task without showing it; use GET.")
     query = read_query(request, DequeueQuery)
     claim = Claim(query.queue, split_types(query.types), query.count or 1, query.worker)
     hang_up, tasks = await claim_for(request, claim, min(query.wait, services_of(request).settings.task_max_wait))

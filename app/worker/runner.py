@@ -18,6 +18,7 @@ from app.client.tasks import Refused, TaskClient
 from app.errors import LeaseLost, StanchionError, StoreUnavailable
 from app.logs import get_logger
 from app.worker.handlers import GiveUp, Handler, Handlers, Task, TryLater
+from app.worker.reports import Completions
 
 log = get_logger(__name__)
 
@@ -51,6 +52,9 @@ class Worker:
     failed: int = 0
     _running: dict[asyncio.Task[None], Task] = field(default_factory=dict)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._completions = Completions(self.client)
 
     def stop(self) -> None:
         """Take no more tasks; `run` returns when those in hand are finished or handed back."""
@@ -120,7 +124,7 @@ class Worker:
             if outcome is None:
                 self.done += 1
                 result = working.result()
-                await self._report(task, lease_s, lambda: self.client.complete(task.id, task.lease_token, result))
+                await self._report(task, lease_s, lambda: self._completions.send(task, result))
             else:
                 self.failed += 1
                 await self._report_failure(task, lease_s, outcome)

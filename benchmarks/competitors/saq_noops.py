@@ -27,7 +27,7 @@ async def main(url: str, count: int) -> None:
     enqueued = time.perf_counter()
     worker = Worker(queue, [noop], concurrency=100, burst=True, dequeue_timeout=1)
     await worker.start()
-    assert finished == count, finished
+    assert finished >= count, finished  # its sweep may do a job twice
     print(json.dumps({"enqueue_s": enqueued - started, "work_s": last - enqueued}))
 
 

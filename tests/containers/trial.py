@@ -3,6 +3,7 @@
 import json
 import time
 import tomllib
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,7 +17,8 @@ from tests.containers.engine import ROOT, Project, run
 from tests.containers.pods import the_pods_of_the_manifests_run
 
 REPLICAS = ("replica1", "replica2", "replica3")
-SERVICES = ("store", *REPLICAS, "nginx")
+WORKERS = ("worker1", "worker2", "worker3")
+SERVICES = ("store", *REPLICAS, "nginx", *WORKERS)
 
 
 class Trial:
@@ -27,6 +29,8 @@ class Trial:
         self.project = project
         self.client = httpx.Client(base_url=project.url, timeout=10, trust_env=False)
         self.crowd = Crowd(self.client)
+        self.browsers = 0
+        """Places that were given to browsers: gaps to the crowd."""
 
     def the_image_holds_what_is_pinned_and_no_root(self) -> str:
         details = json.loads(run("docker", "image", "inspect", self.image))[0]
@@ -84,7 +88,7 @@ class Trial:
             addresses = {binding["HostIp"] for published in bindings.values() for binding in published}
             assert addresses <= {"127.0.0.1"}
             assert bool(addresses) == (service == "nginx")
-        users = {service: self.project.inside(service, "id -u").strip() for service in (*REPLICAS, "nginx")}
+        users = {service: self.project.inside(service, "id -u").strip() for service in SERVICES if service != "store"}
         assert "0" not in users.values()
         return f"read-only file systems; only nginx is published, on 127.0.0.1; users {users}"
 
@@ -94,7 +98,7 @@ class Trial:
             assert reply.status_code == 200, reply.text
             return len(self._upstreams("/readyz")) == 3
 
-        _until(met, 20)
+        _until(met, 60)
         return f"/readyz?strict answered 200 by {', '.join(sorted(self._upstreams('/readyz')))}"
 
     def _upstreams(self, path: str) -> set[str]:
@@ -105,7 +109,12 @@ class Trial:
     def pages_of_other_sites_are_kept_out(self) -> str:
         assert self.client.get("/readyz", headers={"Host": "rebound.example"}).status_code == 421
         for header in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
-            for method, path in (("POST", "/task"), ("GET", "/lock?id=1"), ("DELETE", "/reset-tasks")):
+            for method, path in (
+                ("POST", "/task"),
+                ("GET", "/lock?id=1"),
+                ("DELETE", "/reset-tasks"),
+                ("POST", "/locks/x%2f..%2f..%2fjoin"),
+            ):
                 reply = self.client.request(method, path, headers=header)
                 assert reply.status_code == 403, f"{path} with {header}: {reply.status_code}"
                 assert reply.headers["content-type"] == "application/problem+json"
@@ -119,6 +128,24 @@ class Trial:
         assert len(self._upstreams("/join")) == 3
         return f"60 joins by three replicas: positions 1 to 60 without a gap; {answers} polls, each its own position"
 
+    def a_browser_sees_its_place(self) -> str:
+        own = {"Origin": self.project.url, "Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        with httpx.Client(base_url=self.project.url, headers=own, trust_env=False) as browser:
+            page = browser.get("/")
+            assert page.status_code == 200, page.text
+            assert "text/html" in page.headers["content-type"]
+            assert not browser.cookies, "looking gives no place"
+            posted = browser.post("/join", headers=form)
+            assert posted.status_code == 303, f"{posted.status_code} {posted.text}"
+            assert browser.cookies
+            place = browser.get("/status").json()
+            shown = browser.get("/")
+            assert shown.status_code == 200
+            assert str(place["position"]) in shown.text
+            self.browsers += 1
+        return f"the page, its button, and then the page with place {place['position']}"
+
     def nginx_answers_the_crowd_from_its_cache(self) -> str:
         for _ in range(200):
             self._serving()
@@ -128,6 +155,41 @@ class Trial:
         assert len(asked) <= len(lines) / 10, f"{len(asked)} of {len(lines)} went to a replica"
         return f"of {len(lines)} requests for /serving {len(asked)} reached a replica"
 
+    def the_stream_passes_nginx_unbuffered(self) -> str:
+        started_s = time.monotonic()
+        with self.client.stream("GET", "/events") as stream:
+            assert stream.status_code == 200
+            first = next(line for line in stream.iter_lines() if line.startswith("data:"))
+        took_s = time.monotonic() - started_s
+        assert json.loads(first.removeprefix("data:"))["room"] == "default"
+        return f"the first event came after {took_s * 1000:.0f} ms"
+
+    def a_lock_is_held_once(self) -> str:
+        with ThreadPoolExecutor(4) as pool:
+            statuses = sorted(pool.map(lambda _: self.client.get("/lock?id=trial").status_code, range(4)))
+        assert statuses == [200, 423, 423, 423]
+        return f"four at once: {statuses}"
+
+    def grabbed_tasks_are_all_different(self) -> str:
+        assert self.client.post("/create-tasks?count=30").is_success
+        with ThreadPoolExecutor(15) as pool:
+            replies = list(pool.map(lambda _: self.client.post("/grab-task"), range(15)))
+        assert {reply.status_code for reply in replies} == {200}
+        grabbed = [reply.json() for reply in replies]
+        assert len({task["taskId"] for task in grabbed}) == 15
+        by = Counter(task["grabbedBy"] for task in grabbed)
+        assert set(by) == {"WORKER-1", "WORKER-2", "WORKER-3"}
+        assert self.client.delete("/reset-tasks").is_success
+        return f"15 grabs of 30 tasks, 15 different ones: {dict(sorted(by.items()))}"
+
+    def the_workers_work(self) -> str:
+        body = {"type": "email", "payload": {"to": "someone@example.com"}, "maxRetries": 20}
+        ids = [self.client.post("/task", json=body).json()["taskId"] for _ in range(9)]
+        _until(lambda: all(self.client.get(f"/task/{id_}").json()["status"] == "completed" for id_ in ids), 90)
+        took = {worker: self.project.logs(worker).count("task_started") for worker in WORKERS}
+        assert all(took.values()), f"somebody had nothing to do: {took}"
+        return f"9 tasks done; taken by {took}"
+
     def one_replica_may_stop(self) -> str:
         before = self.crowd.refused
         with Poller(self.crowd, 1) as poller:
@@ -136,10 +198,12 @@ class Trial:
             self.crowd.everyone_keeps_their_place()
         stopped = f"{poller.answers} polls answered, the slowest in {poller.slowest_s * 1000:.0f} ms"
         refused = self.crowd.refused - before
-        assert self.crowd.gaps <= refused, "a gap without a refused join"
+        assert self.crowd.gaps <= self.browsers + refused, "a gap without a refused join"
         self.project.docker("start", "replica2")
         self.project.wait_until_healthy("replica2")
-        return f"30 joins with replica2 stopped, {refused} asked twice, {self.crowd.gaps} gaps; {stopped}"
+        return (
+            f"30 joins with replica2 stopped, {refused} asked twice, {self.crowd.gaps - self.browsers} gaps; {stopped}"
+        )
 
     def one_replica_may_be_killed(self) -> str:
         before = self.crowd.refused
@@ -254,7 +318,12 @@ STEPS: tuple[Callable[[Trial], str], ...] = (
     Trial.all_three_are_ready_through_nginx,
     Trial.pages_of_other_sites_are_kept_out,
     Trial.a_crowd_joins_through_nginx,
+    Trial.a_browser_sees_its_place,
     Trial.nginx_answers_the_crowd_from_its_cache,
+    Trial.the_stream_passes_nginx_unbuffered,
+    Trial.a_lock_is_held_once,
+    Trial.grabbed_tasks_are_all_different,
+    Trial.the_workers_work,
     Trial.one_replica_may_stop,
     Trial.one_replica_may_be_killed,
     Trial.replicas_restart_one_by_one_under_load,

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_every_variable_is_a_setting_and_all_of_them_load(name: str) -> None:
     assert set(environment) <= SETTING_NAMES
     given = {key: value for key, value in {**image_environment(), **environment}.items() if key in SETTING_NAMES}
     settings = load_settings(given)
-    assert settings.open_kinds == {"tasks", "locks"}
+    assert name not in replicas() or settings.open_kinds == {"tasks", "locks"}
     assert SERVICES[name]["image"] == f"stanchion:{__version__}"
 
 
@@ -74,6 +75,19 @@ def test_only_nginx_is_published_and_only_on_this_machine() -> None:
     assert "listen 8080" in nginx_conf()
     assert compose()["networks"]["store"] == {"internal": True}
     assert SERVICES["store"]["networks"] == ["store"]
+
+
+def test_three_workers_speak_to_nginx_by_a_name_that_it_answers_to() -> None:
+    workers = [service for name, service in SERVICES.items() if name.startswith("worker")]
+    assert [worker["environment"]["WORKER_ID"] for worker in workers] == ["worker-1", "worker-2", "worker-3"]
+    (names,) = re.findall(r"server_name (localhost [^;]+);", nginx_conf())
+    for worker in workers:
+        assert worker["command"] == ["worker"]
+        url = urlsplit(worker["environment"]["QUEUE_URL"])
+        assert url.hostname in names.split()
+        assert url.hostname in SERVICES
+        assert f"listen {url.port};" in nginx_conf()
+        assert "REDIS_URL" not in worker["environment"], "workers speak HTTP only"
 
 
 def test_the_store_keeps_what_it_was_told() -> None:
@@ -117,12 +131,20 @@ def test_nginx_closes_idle_connections_before_a_replica_does() -> None:
     assert int(nginx_s) < SERVER_OPTIONS["timeout_keep_alive"]
 
 
+def test_nginx_waits_longer_than_anybody_waits_in_line() -> None:
+    (read_s,) = re.findall(r"proxy_read_timeout (\d+)s;", nginx_conf())
+    settings = load_settings({})
+    assert int(read_s) > settings.lock_max_wait
+    assert int(read_s) > settings.lock_wait + settings.lock_upstream_timeout
+
+
 def test_nginx_guards_every_route_that_is_open_without_a_token() -> None:
-    (pattern,) = re.findall(r'map \$uri \$waiting_room \{\s*default 0;\s*"~(.+?)" 1;', nginx_conf())
+    (pattern,) = re.findall(r'map \$request_uri \$waiting_room \{\s*default 0;\s*"~(.+?)" 1;', nginx_conf())
     unguarded = re.compile(pattern)
     for operation in OPERATIONS:
         if operation.access in (Access.TASKS, Access.LOCKS):
-            assert not unguarded.match(operation.path), f"nginx.conf leaves {operation.path} to pages of other sites"
+            for written in (operation.path, f"{operation.path}/..%2f..%2fjoin", f"{operation.path}?/join"):
+                assert not unguarded.match(written), f"nginx.conf leaves {written} to pages of other sites"
 
 
 def test_the_health_check_of_nginx_asks_a_path_that_exists() -> None:

@@ -75,6 +75,12 @@ async def test_an_empty_queue_answers_204(client: httpx.AsyncClient) -> None:
     assert (answer.status_code, answer.content) == (204, b"")
 
 
+async def test_head_takes_no_task(client: httpx.AsyncClient) -> None:
+    await put(client)
+    assert (await client.head("/dequeue")).status_code == 400
+    assert (await client.get("/stats")).json()["pending"] == 1
+
+
 async def test_the_third_failure_is_final_and_the_dead_letter_can_be_tried_again(client: httpx.AsyncClient) -> None:
     task_id = await put(client)
     for failures in (1, 2, 3):

@@ -189,6 +189,31 @@ async def test_a_client_that_goes_away_while_it_waits_takes_no_task(looked_after
     assert task.attempts == 1
 
 
+async def test_a_draining_replica_lets_its_waiting_claims_go(store: Store) -> None:
+    metrics, draining = TaskMetrics(CollectorRegistry()), asyncio.Event()
+    settings = make_settings(redis_url="redis://unused")
+    service = open_tasks(AsyncExitStack(), store, settings, metrics, "me", draining.is_set)
+    waiting = asyncio.ensure_future(service.dispatcher.claim(ANY, 60))
+    await eventually(lambda: service.dispatcher.waiting == 1)
+    draining.set()
+    assert await asyncio.wait_for(waiting, 5) == []
+
+
+async def test_a_worker_that_waits_at_one_replica_gets_what_comes_in_at_another(
+    looked_after: TaskService, store: Store
+) -> None:
+    waiting = asyncio.ensure_future(looked_after.dispatcher.claim(ANY, 30))
+    await eventually(lambda: looked_after.dispatcher.waiting == 1)
+    other = service_on(store, "other")
+    await other.queues.enqueue("default", [some()])
+    [task] = await asyncio.wait_for(waiting, 10)
+    await other.queues.release("default", [(task.id, task.token or "")])
+    again = asyncio.ensure_future(looked_after.dispatcher.claim(Claim("default", ("image",), 1, "w"), 30))
+    await eventually(lambda: looked_after.dispatcher.waiting == 1)
+    await other.queues.enqueue("default", [some("report"), some("image")])
+    assert [found.type for found in await asyncio.wait_for(again, 10)] == ["image"]
+
+
 async def test_no_task_runs_before_its_time_and_none_much_after(looked_after: TaskService) -> None:
     await looked_after.queues.enqueue("default", [some(delay_ms=700)])
     [task] = await asyncio.wait_for(looked_after.dispatcher.claim(ANY, 10), 10)

@@ -201,9 +201,13 @@ async def test_a_client_that_hangs_up_gives_its_claim_back_uncounted(replica: Re
             rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
             rude.sendall(b"GET /dequeue HTTP/1.1\r\nHost: localhost\r\n\r\n")
             rude.close()
-        await eventually(lambda: _processing(client, 0))
-        states = [await client.call("GET", f"/task/{task_id}") for task_id in ids]
-        assert {(task["state"], task["attempts"], task["leaseExpiries"]) for task in states} == {("ready", 0, 0)}
+
+        async def whole() -> bool:
+            tasks = [await client.call("GET", f"/task/{task_id}") for task_id in ids]
+            assert {task["leaseExpiries"] for task in tasks} == {0}
+            return {(task["state"], task["attempts"]) for task in tasks} == {("ready", 0)}
+
+        await eventually(whole)
 
 
 async def _waiting_workers(client: TaskClient, count: int) -> bool:

@@ -12,7 +12,8 @@ const HIDDEN_STREAM_MS = 30_000;
 const REOPEN_S = 30;
 
 export class Link {
-  // `on` has place(answer or null), serving(room) and online(true or false).
+  // `on` has place(answer or null), serving(room), online(true or false), and patient(): whether the stream will
+  // tell when there is something to ask about.
   constructor(urls, on) {
     this.urls = urls;
     this.on = on;
@@ -144,7 +145,7 @@ export class Link {
       const place = await answer.json();
       this.#tell({ place });
       this.againS = place.pollAfterSeconds ?? retryS;
-      const patient = this.streaming && (place.status === "waiting" || place.status === "paused");
+      const patient = this.streaming && this.on.patient();
       return patient ? Math.min(LONGEST_S, Math.max(STREAMING_MIN_S, this.againS * STREAMING_STRETCH)) : this.againS;
     }
     if (answer.status !== 401) return Math.max(retryS, 2) * (1 + Math.random() / 2);

@@ -27,6 +27,7 @@ const link = new Link(data.urls, {
     if (place.heard(room)) link.ask(SPREAD_S);
     show();
   },
+  patient: () => place.patient,
   online(yes) {
     find("offline").hidden = yes;
   },
@@ -48,7 +49,7 @@ function show() {
     position: () => words.number(view.position),
     ahead: () => words.number(view.ahead),
     wait: () => words.range(view.lowS, view.highS),
-    left: () => words.duration(view.leftS),
+    left: () => words.left(view.leftS),
   };
   for (const fact of FACTS) {
     const box = find(`fact-${fact}`);

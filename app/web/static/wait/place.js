@@ -25,6 +25,7 @@ export class Place {
 
   // What the room told everybody. Returns whether this visitor should ask for their own status now.
   heard(serving) {
+    const before = this.serving?.serving ?? 0;
     this.serving = serving;
     const mine = this.answer;
     if (!mine) return false;
@@ -32,9 +33,17 @@ export class Place {
     if (mine.status === "waiting" || mine.status === "paused") {
       // The room's figure counts places that nobody holds any more, so it can only ever shorten what we know.
       this.ahead = Math.min(this.ahead, Math.max(0, mine.position - 1 - serving.serving));
-      return serving.serving >= mine.position || serving.paused !== (mine.status === "paused");
+      const passed = before < mine.position && serving.serving >= mine.position;
+      return passed || serving.paused !== (mine.status === "paused");
     }
     return false;
+  }
+
+  // Whether the room's news alone will tell when to ask next: in line, and the edge still before this place.
+  get patient() {
+    const mine = this.answer;
+    const inLine = mine?.status === "waiting" || mine?.status === "paused";
+    return Boolean(inLine && this.serving && this.serving.serving < mine.position);
   }
 
   // What to show now.

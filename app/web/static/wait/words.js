@@ -7,7 +7,7 @@ export class Words {
   constructor(language, texts) {
     this.tag = `${language}-u-nu-latn`;
     this.texts = texts;
-    this.numbers = new Intl.NumberFormat(this.tag);
+    this.numbers = new Intl.NumberFormat(this.tag, { useGrouping: "always" });
     this.plurals = new Intl.PluralRules(language);
   }
 
@@ -18,9 +18,11 @@ export class Words {
     return (forms[this.plurals.select(n)] ?? forms.other).replace("{n}", this.number(n));
   }
 
-  duration(seconds) {
-    const [amount, unit] = inUnit(seconds);
-    return this.#unit(unit).format(amount);
+  // What is left of a limit: rounded down, and in seconds near the end.
+  left(seconds) {
+    if (seconds < 120) return this.#unit("second").format(Math.floor(seconds));
+    const [unit, size] = seconds < 7200 ? ["minute", 60] : ["hour", 3600];
+    return this.#unit(unit).format(Math.floor(seconds / size));
   }
 
   range(lowS, highS) {

@@ -1,0 +1,90 @@
+"""A real Chromium for the pages' tests, and a folder for what it showed (`tests/browser/screenshots`, not kept in git)."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests.conftest import make_settings
+from tests.support.live import LiveApp, live_app
+from tests.support.servers import RealServer
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SCREENSHOTS = Path(__file__).parent / "screenshots"
+PHONE = {"width": 320, "height": 640}
+
+collect_ignore_glob = ["test_*.py"] if CHROMIUM is None and "REQUIRE_BROWSER" not in os.environ else []
+"""A machine without Chromium runs all other tests; tests/conftest.py says so, and .ci/run does not let it pass."""
+
+Visit = Callable[..., Awaitable[Page]]
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Debian's Chromium, started once."""
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield launched
+        await launched.close()
+
+
+@pytest.fixture
+async def live(server: RealServer) -> AsyncIterator[LiveApp]:
+    """A service whose line does not move by itself, on a real port."""
+    settings = make_settings(
+        redis_url=server.url, rooms="default,concert", window_size=2, window_interval=600, refresh_interval=0.02
+    )
+    async with live_app(settings) as served:
+        yield served
+
+
+@pytest.fixture
+async def visit(browser: Browser, live: LiveApp) -> AsyncIterator[Visit]:
+    """Open a page in a browser of its own (or another tab of `beside`); nothing may break its rules or its scripts."""
+    complaints: list[str] = []
+    async with AsyncExitStack() as stack:
+
+        async def go(path: str = "/", *, beside: Page | None = None, **options: Any) -> Page:
+            if beside is None:
+                context = await browser.new_context(
+                    **{"viewport": {"width": 1024, "height": 768}, "locale": "en-GB", **options}
+                )
+                stack.push_async_callback(context.close)
+                context.on("weberror", lambda error: complaints.append(str(error.error)))
+                context.on(
+                    "console",
+                    lambda message: complaints.append(message.text) if "Security Policy" in message.text else None,
+                )
+            else:
+                context = beside.context
+            page = await context.new_page()
+            await page.goto(live.url + path)
+            return page
+
+        yield go
+    assert not complaints
+
+
+@pytest.fixture
+def screenshot() -> Callable[[Page, str], Awaitable[None]]:
+    """Keep a picture of a page, to be looked at."""
+
+    async def keep(page: Page, name: str) -> None:
+        SCREENSHOTS.mkdir(exist_ok=True)
+        await page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+    return keep

@@ -1,0 +1,358 @@
+"""The waiting page in a real browser: what people see, in every state and under every circumstance."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, Route, expect
+
+from app.web.languages import LANGUAGES, language
+from app.web.page_texts import STATES
+from tests.browser.conftest import PHONE, Visit
+from tests.support.live import LiveApp
+from tests.support.waiting import eventually
+
+Screenshot = Callable[[Page, str], Awaitable[None]]
+
+WCAG_22_AA = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+
+
+async def fill_line(live: LiveApp, count: int) -> None:
+    """Let others join first, and wait until this replica has seen them."""
+    async with httpx.AsyncClient(base_url=live.url) as client:
+        for _ in range(count):
+            (await client.post("/join")).raise_for_status()
+
+
+async def join(page: Page) -> None:
+    await page.locator("#join button").click()
+    await expect(page.locator("#fact-position")).to_be_visible()
+
+
+async def shows(page: Page, state: str) -> None:
+    await expect(page.locator("body")).to_have_attribute("data-state", state)
+
+
+async def ask_now(page: Page) -> None:
+    """What a browser says when the network is back; the page then asks at once."""
+    await page.evaluate("window.dispatchEvent(new Event('online'))")
+
+
+async def answered_with(page: Page, **changes: Any) -> None:
+    """Let the page's next questions be answered like this."""
+
+    async def answer(route: Route) -> None:
+        place = {
+            "room": "default",
+            "position": 1234,
+            "status": "waiting",
+            "ahead": 56,
+            "estimatedWaitSeconds": 400,
+            "pollAfterSeconds": 30,
+            "epoch": 1,
+            "stale": False,
+            "message": "A message of the service.",
+            **changes,
+        }
+        await route.fulfill(status=200, content_type="application/json", body=json.dumps(place))
+
+    await page.route("**/status", answer)
+    await ask_now(page)
+
+
+async def assert_accessible(page: Page) -> None:
+    results = await Axe().run(page, options={"runOnly": {"type": "tag", "values": [*WCAG_22_AA, "best-practice"]}})
+    assert not results.response["violations"], results.generate_report()
+
+
+async def test_a_visitor_joins_and_waits(live: LiveApp, visit: Visit, screenshot: Screenshot) -> None:
+    await fill_line(live, 4)
+    page = await visit()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Join the line")
+    await assert_accessible(page)
+    await screenshot(page, "none")
+    await page.get_by_role("button", name="Take a place").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("You are in line")
+    await expect(page.locator("#fact-position dd")).to_have_text("5")
+    await expect(page.locator("#fact-ahead dd")).to_have_text("2")
+    await expect(page.locator("#fact-wait dd")).to_have_text(re.compile(r"^\d+–\d+ minutes$"))
+    await assert_accessible(page)
+    await screenshot(page, "waiting")
+    await page.reload()
+    await expect(page.locator("#fact-position dd")).to_have_text("5")
+
+
+async def test_the_turn_is_told_with_the_time_left(live: LiveApp, visit: Visit, screenshot: Screenshot) -> None:
+    page = await visit("/rooms/concert")
+    await join(page)
+    await shows(page, "active")
+    await expect(page.locator("#fact-left dd")).to_have_text(re.compile(r"minutes$"))
+    assert await page.title() == "● It is your turn – concert"
+    await assert_accessible(page)
+    await screenshot(page, "active")
+
+
+async def test_operators_verbs_reach_the_page_by_push(live: LiveApp, visit: Visit, screenshot: Screenshot) -> None:
+    await fill_line(live, 3)
+    page = await visit()
+    await join(page)
+    stranger = await visit()
+    await eventually(lambda: streams_open(live) == 2)
+    for verb, state in (("pause", "paused"), ("resume", "waiting"), ("close", "waiting"), ("reset", "reset")):
+        await live.control(verb)
+        await shows(page, state)
+        if state != "waiting":
+            await assert_accessible(page)
+            await screenshot(page, state)
+        if verb == "close":
+            await shows(stranger, "closed")
+            await screenshot(stranger, "closed")
+
+
+def streams_open(live: LiveApp) -> float:
+    value = live.services.metrics.registry.get_sample_value("stanchion_streams_open")
+    assert value is not None
+    return value
+
+
+@pytest.mark.parametrize("state", [key for key in STATES if key not in ("none", "away", "full")])
+async def test_every_status_has_its_words_and_passes_axe(
+    live: LiveApp, visit: Visit, screenshot: Screenshot, state: str
+) -> None:
+    await fill_line(live, 2)
+    page = await visit()
+    await join(page)
+    await shows(page, "waiting")
+    status = "levitating" if state == "other" else state
+    await answered_with(page, status=status, activeForSeconds=90, position=1235)
+    await expect(page.locator("#fact-position dd, #title").first).to_be_visible()
+    await shows(page, state)
+    await expect(page.get_by_role("heading", level=1)).to_have_text(STATES[state].title)
+    if state == "other":
+        await expect(page.locator("#body")).to_have_text("A message of the service.")
+    assert await page.locator("#join").is_visible() is (STATES[state].action == "join")
+    await assert_accessible(page)
+    await screenshot(page, f"status-{state}")
+
+
+async def test_figures_only_ever_improve_and_the_bar_never_runs_backwards(live: LiveApp, visit: Visit) -> None:
+    await fill_line(live, 2)
+    page = await visit()
+    await join(page)
+    seen = []
+    for ahead in (80, 40, 60, 20):
+        await answered_with(page, ahead=ahead)
+        await expect(page.locator("#fact-ahead dd")).to_have_text(str(ahead))
+        seen.append(float(await page.locator("#progress").get_attribute("value") or 0))
+    assert seen == sorted(seen)
+    assert seen[-1] > seen[0]
+
+
+async def test_the_page_works_without_scripts(live: LiveApp, visit: Visit, screenshot: Screenshot) -> None:
+    await fill_line(live, 4)
+    page = await visit(java_script_enabled=False)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Join the line")
+    await page.get_by_role("button", name="Take a place").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("You are in line")
+    assert page.url == f"{live.url}/"
+    await expect(page.locator("#fact-ahead dd")).to_have_text("2")
+    await expect(page.locator("#tell")).to_be_hidden()
+    await screenshot(page, "no-script")
+    await live.control("close")
+    other = await visit("/", java_script_enabled=False)
+    await expect(other.get_by_role("heading", level=1)).to_have_text("The line is closed")
+
+
+async def test_without_scripts_the_page_refreshes_itself(live: LiveApp, visit: Visit) -> None:
+    page = await visit(java_script_enabled=False)
+    async with page.expect_navigation(timeout=20_000):
+        pass
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Join the line")
+
+
+async def test_an_offline_page_says_so_and_catches_up_by_itself(
+    live: LiveApp, visit: Visit, screenshot: Screenshot
+) -> None:
+    await fill_line(live, 3)
+    page = await visit()
+    await join(page)
+    await page.context.set_offline(True)
+    await expect(page.locator("#offline")).to_be_visible()
+    await expect(page.locator("#fact-position dd")).to_have_text("4")
+    await assert_accessible(page)
+    await screenshot(page, "offline")
+    await live.control("pause")
+    await page.context.set_offline(False)
+    await expect(page.locator("#offline")).to_be_hidden()
+    await shows(page, "paused")
+
+
+async def test_two_tabs_share_one_connection_and_both_stay_up_to_date(live: LiveApp, visit: Visit) -> None:
+    await fill_line(live, 3)
+    first = await visit()
+    await join(first)
+    second = await visit(beside=first)
+    await eventually(lambda: streams_open(live) == 1)
+    asked: list[str] = []
+    first.context.on("request", lambda request: asked.append(request.url))
+    await live.control("pause")
+    await shows(first, "paused")
+    await shows(second, "paused")
+    assert len([url for url in asked if url.endswith("/status")]) == 1
+    assert streams_open(live) == 1
+    await second.close()
+    await live.control("resume")
+    await shows(first, "waiting")
+
+
+async def test_joining_in_one_tab_shows_in_the_other(live: LiveApp, visit: Visit) -> None:
+    await fill_line(live, 3)
+    first = await visit()
+    second = await visit(beside=first)
+    await join(second)
+    await shows(first, "waiting")
+    await expect(first.locator("#fact-position dd")).to_have_text("4")
+
+
+async def test_without_the_stream_polls_go_on_and_obey_what_they_are_told(live: LiveApp, visit: Visit) -> None:
+    await fill_line(live, 2)
+    page = await visit()
+    await page.route("**/events", lambda route: route.fulfill(status=503, headers={"retry-after": "15"}))
+    await join(page)
+    await answered_with(page, pollAfterSeconds=0.2, ahead=9)
+    await expect(page.locator("#fact-ahead dd")).to_have_text("9")
+    await live.control("pause")
+    await page.unroute("**/status")
+    await shows(page, "paused")
+
+
+async def test_a_refused_place_is_explained_where_the_button_is(
+    live: LiveApp, visit: Visit, screenshot: Screenshot
+) -> None:
+    page = await visit()
+    body = json.dumps({"type": "urn:stanchion:problem:joins-held", "title": "x", "status": 503, "detail": "y"})
+    await page.route(
+        "**/join", lambda route: route.fulfill(status=503, content_type="application/problem+json", body=body)
+    )
+    await page.locator("#join button").click()
+    await expect(page.get_by_role("alert")).to_have_text(
+        "Places are not being given out for a moment. Please try again shortly."
+    )
+    await assert_accessible(page)
+    await screenshot(page, "refused")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_a_small_phone_shows_everything_without_scrolling_sideways(
+    live: LiveApp, visit: Visit, screenshot: Screenshot, scheme: str
+) -> None:
+    await fill_line(live, 3)
+    page = await visit(viewport=PHONE, color_scheme=scheme, reduced_motion="reduce")
+    await join(page)
+    assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    await page.locator(".languages summary").click()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    await assert_accessible(page)
+    await screenshot(page, f"phone-{scheme}-languages")
+    await page.locator(".languages summary").click()
+    await screenshot(page, f"phone-{scheme}")
+
+
+@pytest.mark.parametrize("tag", LANGUAGES)
+async def test_every_language_is_shown_the_same_with_and_without_scripts(
+    live: LiveApp, visit: Visit, screenshot: Screenshot, tag: str
+) -> None:
+    await fill_line(live, 3)
+    page = await visit("/", locale=tag, viewport=PHONE)
+    await join(page)
+    speech = language(tag)
+    html = page.locator("html")
+    await expect(html).to_have_attribute("lang", tag)
+    await expect(html).to_have_attribute("dir", speech.direction)
+    await expect(page.get_by_role("heading", level=1)).to_have_text(speech.text("You are in line"))
+    await answered_with(page, status="waiting", estimatedWaitSeconds=9000, ahead=56)
+    await expect(page.locator("#fact-wait dd")).to_have_text(speech.duration_range(7200, 11_700))
+    await expect(page.locator("#fact-position dd")).to_have_text(speech.number(1234))
+    assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    if speech.direction == "rtl":
+        await assert_accessible(page)
+    await screenshot(page, f"language-{tag}")
+
+
+async def test_the_language_is_a_visible_choice_that_is_remembered(live: LiveApp, visit: Visit) -> None:
+    page = await visit()
+    await page.locator(".languages summary").click()
+    await page.get_by_role("link", name="Français").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Rejoindre la file")
+    await page.goto(f"{live.url}/rooms/concert")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Rejoindre la file")
+
+
+async def test_everything_can_be_done_by_keyboard(live: LiveApp, visit: Visit) -> None:
+    await fill_line(live, 3)
+    page = await visit()
+    for _ in range(2):
+        await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Take a place")).to_be_focused()
+    outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+    await page.keyboard.press("Enter")
+    await shows(page, "waiting")
+    for _ in range(3):
+        await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Sound")).to_be_focused()
+    await page.keyboard.press("Space")
+    await expect(page.get_by_role("button", name="Sound")).to_have_attribute("aria-pressed", "true")
+
+
+async def test_a_screen_reader_hears_changes_of_state_and_not_every_figure(live: LiveApp, visit: Visit) -> None:
+    await fill_line(live, 2)
+    page = await visit()
+    await join(page)
+    live_region = page.locator("#announce")
+    for ahead in (90, 50, 20, 5):
+        await answered_with(page, ahead=ahead)
+        await expect(page.locator("#fact-ahead dd")).to_have_text(str(ahead))
+    await expect(live_region).to_have_text("")
+    await answered_with(page, status="active", activeForSeconds=60)
+    await expect(live_region).to_have_text("It is your turn. You can go in now.")
+
+
+async def test_with_consent_a_notification_tells_the_turn(live: LiveApp, visit: Visit) -> None:
+    await fill_line(live, 2)
+    page = await visit(permissions=["notifications"])
+    await page.add_init_script(
+        "window.told = []; window.Notification = class { static permission = 'granted';"
+        " static requestPermission() { return Promise.resolve('granted'); }"
+        " constructor(title, options) { window.told.push([title, options.body]); } close() {} };"
+    )
+    await join(page)
+    await page.get_by_role("button", name="Notification").click()
+    await answered_with(page, status="active", activeForSeconds=60)
+    await shows(page, "active")
+    assert await page.evaluate("window.told") == [["It is your turn", "Waiting room: You can go in now."]]
+
+
+async def test_the_first_view_is_small_and_all_from_the_same_host(live: LiveApp, visit: Visit) -> None:
+    page = await visit()
+    sizes: list[int] = []
+    hosts: set[str] = set()
+
+    async def weigh(answer: Any) -> None:
+        hosts.add(httpx.URL(answer.url).netloc.decode())
+        if not answer.url.endswith("/events"):
+            measured = await answer.request.sizes()
+            sizes.append(measured["responseBodySize"] + measured["responseHeadersSize"])
+
+    answers: list[Any] = []
+    page.on("response", lambda answer: answers.append(answer))
+    await page.reload(wait_until="load")
+    await eventually(lambda: len(answers) >= 7)
+    for answer in answers:
+        await weigh(answer)
+    assert sum(sizes) < 30_000
+    assert hosts == {httpx.URL(live.url).netloc.decode()}

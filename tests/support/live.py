@@ -1,0 +1,58 @@
+"""The application on a real port in the test's own process, so that a browser can visit it and the test reach into it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+
+from app.services import Services, open_services
+from app.settings import Settings
+from app.web.app import create_app
+from app.web.server import SERVER_OPTIONS
+from tests.support.servers import free_port
+from tests.support.waiting import eventually
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals stay the test runner's."""
+        yield
+
+
+@dataclass
+class LiveApp:
+    """A running service: its address, and what it is made of."""
+
+    url: str
+    services: Services
+    server: uvicorn.Server
+
+    async def control(self, verb: str, room: str = "default") -> None:
+        """An operator's verb, seen by this replica when it returns."""
+        room_now = self.services.rooms.get(room)
+        before = room_now.snapshot.version if room_now.snapshot else 0
+        await self.services.rooms.control(room, verb)
+        await eventually(lambda: room_now.snapshot is not None and room_now.snapshot.version > before)
+
+
+@asynccontextmanager
+async def live_app(settings: Settings, port: int | None = None) -> AsyncIterator[LiveApp]:
+    """Serve until the block ends; open streams are ended with it."""
+    port = port or free_port()
+    app = create_app(lambda: open_services(settings))
+    options = {**SERVER_OPTIONS, "loop": "none"}
+    server = _Server(uvicorn.Config(app, host="127.0.0.1", port=port, timeout_graceful_shutdown=5, **options))
+    task = asyncio.create_task(server.serve())
+    await eventually(lambda: server.started or task.done())
+    services = app.services
+    assert services is not None
+    await eventually(lambda: services.has_snapshot and not services.rooms.get("default").snapshot.healing)  # type: ignore[union-attr]
+    try:
+        yield LiveApp(f"http://127.0.0.1:{port}", services, server)
+    finally:
+        services.draining = True
+        server.should_exit = True
+        await task
