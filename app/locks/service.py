@@ -62,8 +62,8 @@ class LockService:
             if wanted.wait_ms > 0:
                 grant = await self._wait(wanted, token, started_s + wanted.wait_ms / 1000)
             else:
-                place = await self._scripts.acquire(wanted, token, wait_ms=0)
-                grant = _grant(wanted, token, place, started_s)
+                place, asked_s = await self._ask_for_a_place(wanted, token)
+                grant = _grant(wanted, token, place, asked_s)
         except (LockHeld, LockLineFull, Conflict) as error:
             self._metrics.lock_refusals.labels(_REASONS[type(error)]).inc()
             raise

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from app.errors import StoreUnavailable
 from app.store.store import Store
@@ -31,7 +31,10 @@ class Subscription:
             StoreUnavailable: the connection broke or fell silent.
         """
         try:
-            pubsub = self._store.blocking.pubsub()
+            client = self._store.blocking
+            if self._store.is_cluster:  # redis-py's subscriptions neither learn the slots nor follow them
+                await client.nodes_manager.initialize()
+            pubsub = client.pubsub()
             try:
                 await pubsub.subscribe(self._channel)
                 await self._listen(pubsub)
@@ -39,7 +42,7 @@ class Subscription:
                 self.listening.clear()
                 with contextlib.suppress(RedisError, OSError):
                     await pubsub.aclose()
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
             raise StoreUnavailable from error
 
     async def _listen(self, pubsub: Any) -> None:

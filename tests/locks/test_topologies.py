@@ -78,11 +78,13 @@ async def test_on_a_cluster_locks_are_handed_over_across_replicas(
         order: list[int] = []
         tasks = await queue_up(replicas, 6, order, lock_id=lock_id)
         loop = asyncio.get_running_loop()
-        released_s = loop.time()
+        released_s = loop.time()  # the beat alone would take some six times 0.6 to 0.75 seconds
         await replicas[0].release(lock_id, first.token)
         await asyncio.gather(*tasks)
         assert order == list(range(6))
-        assert loop.time() - released_s < 2.0, "hand-overs waited for the beat: the channel does not reach the replicas"
+        assert loop.time() - released_s < 5 * 0.6, (
+            "hand-overs waited for the beat: the channel does not reach the replicas"
+        )
         await replicas[0].acquire(wanted(lock_id))
 
     async def listed() -> bool:
