@@ -181,3 +181,49 @@ class TooBusy(StanchionError):
 
     kind = "too-busy"
     title = "Too busy"
+
+
+class RoomFull(StanchionError):
+    """As many wait as may wait."""
+
+    kind = "room-full"
+    title = "The room is full"
+
+
+class TurnedAway(StanchionError):
+    """The room refuses everyone, in the operator's words and with the status code of the operator's choice."""
+
+    kind = "turned-away"
+    title = "Turned away"
+
+    def __init__(self, message: str, *, chosen_status: int) -> None:
+        super().__init__(message)
+        self.chosen_status = chosen_status
+
+
+class TooManyJoins(StanchionError):
+    """This address has joined as often as an address may for now."""
+
+    kind = "too-many-joins"
+    title = "Too many joins from one address"
+
+
+class NotYourTurn(StanchionError):
+    """The visitor still waits."""
+
+    kind = "not-your-turn"
+    title = "It is not your turn yet"
+
+
+class TurnOver(StanchionError):
+    """The ticket's turn or visit is over; `visitStatus` in `extra` says how."""
+
+    kind = "turn-over"
+    title = "Your turn is over"
+
+
+class IdentityRefused(Unauthorized):
+    """An identity token is missing or does not hold; `reason` says which check failed."""
+
+    kind = "identity-refused"
+    title = "Identity refused"

@@ -6,6 +6,7 @@ import typer
 
 from app import __version__
 from app.cli.keys import keys
+from app.cli.rooms import rooms
 from app.cli.serve import serve
 from app.cli.simulate import simulate
 from app.cli.tasks import tasks
@@ -24,6 +25,7 @@ cli.command()(worker)
 cli.add_typer(simulate, name="simulate")
 cli.add_typer(keys)
 cli.add_typer(tasks)
+cli.add_typer(rooms)
 
 
 @cli.command()

@@ -28,6 +28,9 @@ from app.store.subscription import Subscription
 
 SUBSCRIBE_LIMIT_S = 0.5
 GIVE_UP_RETRY_S = 0.25
+ENTRANCE = 32
+"""How many may ask for a place in line at the same moment: a crowd that comes at once is to take its time here, where
+it may wait, and neither the store's connections nor the patience of those who hold a lock already."""
 CLOSE_LIMIT_S = 2.0
 
 
@@ -41,6 +44,7 @@ class LockService:
         self._subscription = Subscription(store, self._scripts.channel, self._waiters.told)
         self._held = HeldLocks(self._scripts, metrics)
         self._loose_ends: set[asyncio.Task[Any]] = set()
+        self._entrance = asyncio.Semaphore(ENTRANCE)
 
     async def acquire(self, wanted: Wanted) -> Grant:
         """Take the lock, standing in line for up to its `wait_ms`. Cancelling gives up the place, or the lock.
@@ -152,12 +156,8 @@ class LockService:
             async with asyncio.timeout_at(deadline_s):
                 with self._waiters.listening(waiter):
                     await self._until_listening()
-                    asked_s = asyncio.get_running_loop().time()
-                    try:
-                        place = await self._scripts.acquire(wanted, token, wait_ms=wanted.wait_ms)
-                    except StoreUnavailable:  # asking again with the same token is harmless
-                        asked_s = asyncio.get_running_loop().time()
-                        place = await self._scripts.acquire(wanted, token, wait_ms=wanted.wait_ms)
+                    async with self._entrance:
+                        place, asked_s = await self._ask_for_a_place(wanted, token)
                     if place.status is Status.GRANTED:
                         return _grant(wanted, token, place, asked_s)
                     self._waiters.stands_in_line(waiter, place)
@@ -166,6 +166,15 @@ class LockService:
             raise LockWaitRanOut(
                 "The lock did not become free within the wait; try again, or wait longer.", retry_after_s=1
             ) from None
+
+    async def _ask_for_a_place(self, wanted: Wanted, token: str) -> tuple[Place, float]:
+        """The place, and when it was asked for. Asked twice when need be: with the same token that is harmless."""
+        loop = asyncio.get_running_loop()
+        with suppress(StoreUnavailable):
+            asked_s = loop.time()
+            return await self._scripts.acquire(wanted, token, wait_ms=wanted.wait_ms), asked_s
+        asked_s = loop.time()
+        return await self._scripts.acquire(wanted, token, wait_ms=wanted.wait_ms), asked_s
 
     async def _until_listening(self) -> None:
         """Subscribed before the first try; but not for long, for the beat makes up for a channel that is down."""

@@ -8,15 +8,22 @@ gives the same positions instead of new ones.
 import asyncio
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from app.clock import Clock
-from app.errors import JoinsHeld, NotFound, StoreUnavailable
+from app.errors import JoinsHeld, NotFound, RoomFull, StanchionError, StoreUnavailable, TooManyJoins
+from app.rooms.polling import MAX_POLL_S
 from app.rooms.replies import check, held
 from app.store import Script, Store, keys
 from app.store.scripts import Values
 
 MAX_BATCH = 1000
+GATHER_TURNS = 5
+"""Turns of the event loop before a batch leaves, so that those whose requests have just reached the machine come along.
+
+An idle loop makes them in some thirty microseconds; a busy one answers the batch before meanwhile.
+"""
 HOLD_S = 1.0
 """How long a join is held while the room heals or the store is away, before it is refused."""
 RETRY_WITHIN_S = 0.35
@@ -24,6 +31,23 @@ RETRY_WITHIN_S = 0.35
 HOLD_STEP_S = 0.1
 OPERATION_TTL_MS = 10_000
 IDEMPOTENCY_TTL_MS = 600_000
+ADDRESS_WINDOW_MS = 60_000
+FULL_RETRY_S = 30.0
+
+
+@dataclass(frozen=True)
+class Guest:
+    """What a room asks of a joiner besides waiting."""
+
+    person: str | None = None
+    """A pseudonym: the same person has the same place."""
+    person_ttl_ms: int = 0
+    address: str | None = None
+    address_limit: int = 0
+    """How many new places the address may take in a minute."""
+
+
+NOBODY = Guest()
 
 
 class Place(NamedTuple):
@@ -42,6 +66,31 @@ class _Waiting(NamedTuple):
     ticket_id: str
     idempotency_key: str | None
     deadline_s: float
+    guest: Guest = NOBODY
+
+    @property
+    def special(self) -> bool:
+        """Whether the store has to look at this one by itself."""
+        return self.idempotency_key is not None or self.guest is not NOBODY
+
+    def keys(self, room: str) -> list[str]:
+        """The special keys, as join.lua takes them."""
+        found = []
+        if self.guest.person is not None:
+            found.append(keys.room_identity(room, self.guest.person))
+        elif self.idempotency_key is not None:
+            found.append(keys.room_idempotency(room, self.idempotency_key))
+        if self.guest.address is not None:
+            found.append(keys.room_address(room, self.guest.address))
+        return found
+
+    def args(self, index: int) -> tuple[int | str, ...]:
+        """The special arguments, as join.lua takes them."""
+        person = self.guest.person is not None
+        keyed_ttl_ms = IDEMPOTENCY_TTL_MS if self.idempotency_key is not None else 0
+        ttl_ms = self.guest.person_ttl_ms if person else keyed_ttl_ms
+        limit = self.guest.address_limit if self.guest.address is not None else 0
+        return index, self.ticket_id, ttl_ms, int(person), limit
 
 
 class JoinGatherer:
@@ -57,17 +106,24 @@ class JoinGatherer:
         self._flushing: asyncio.Task[None] | None = None
         self.on_given: Callable[[int, int], None] = lambda epoch, last: None
         """Told the epoch and the highest position of every batch."""
+        self.on_edge: Callable[[int, int, int], None] = lambda epoch, edge, until_run_ms: None
+        """Told the epoch, the edge, and the end of the newest turns."""
 
-    def join(self, ticket_id: str, idempotency_key: str | None = None) -> "asyncio.Future[Place]":
-        """Take the next position, or the one that this idempotency key was given before. To be awaited.
+    def join(
+        self, ticket_id: str, idempotency_key: str | None = None, guest: Guest = NOBODY
+    ) -> "asyncio.Future[Place]":
+        """Take the next position, or the one that this idempotency key (or this person) was given before.
+
+        To be awaited.
 
         Raises:
             JoinsHeld: the room is healing, or not yet in the store, for longer than a join is held.
-            RoomClosed: the room takes no more visitors.
+            RoomClosed, RoomFull, TurnedAway: the room takes no more visitors.
+            TooManyJoins: the address has taken as many places as it may for now.
             StoreUnavailable: the store did not answer; a repeat with the same idempotency key is harmless.
         """
         result: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(result, ticket_id, idempotency_key, self._clock.monotonic_s() + HOLD_S))
+        self._waiting.append(_Waiting(result, ticket_id, idempotency_key, self._clock.monotonic_s() + HOLD_S, guest))
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())
         return result
@@ -75,6 +131,8 @@ class JoinGatherer:
     async def _flush(self) -> None:
         try:
             while self._waiting:
+                for _ in range(GATHER_TURNS):
+                    await asyncio.sleep(0)
                 batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
                 # One that hung up before its turn here takes no place.
                 batch = [entry for entry in batch if not entry.result.done()]
@@ -92,25 +150,29 @@ class JoinGatherer:
                     entry.result.set_exception(error)
             return
         for entry, place in zip(batch, _places(batch, reply), strict=True):
-            if not entry.result.done():
+            if entry.result.done():
+                continue
+            if isinstance(place, Place):
                 entry.result.set_result(place)
+            else:
+                entry.result.set_exception(place)
 
     async def _ask(self, batch: list[_Waiting]) -> list[Any]:
         """The store's reply, held while the room heals, asked for again once after a quick failure."""
         op_id = secrets.token_hex(8)
-        keyed = [(i, entry) for i, entry in enumerate(batch) if entry.idempotency_key is not None]
+        special = [(i, entry) for i, entry in enumerate(batch) if entry.special]
         script_keys: Values = {
-            "state": keys.room_state(self._room),
-            "windows": keys.room_windows(self._room),
+            **keys.room_keys(self._room),
             "operation": keys.room_operation(self._room, op_id),
-            "idempotency": [keys.room_idempotency(self._room, entry.idempotency_key or "") for _, entry in keyed],
+            "special": [key for _, entry in special for key in entry.keys(self._room)],
         }
         args: Values = {
             "count": len(batch),
             "heal_ms": self._heal_ms,
             "operation_ttl_ms": OPERATION_TTL_MS,
-            "idempotency_ttl_ms": IDEMPOTENCY_TTL_MS,
-            "keyed": [item for i, entry in keyed for item in (i, entry.ticket_id)],
+            "address_window_ms": ADDRESS_WINDOW_MS,
+            "told_ms": round(MAX_POLL_S * 1000),
+            "special": [item for i, entry in special for item in entry.args(i)],
         }
         started_s = self._clock.monotonic_s()
         deadline_s = min(entry.deadline_s for entry in batch)
@@ -129,24 +191,35 @@ class JoinGatherer:
                     raise
                 repeated = True
             else:
-                given = len(batch) - sum(1 for item in reply[7:] if item)
-                self.on_given(reply[2], reply[3] + given - 1)
+                self.on_given(reply[2], reply[3] + reply[7] - 1)
+                self.on_edge(reply[2], reply[4], reply[6])
                 return reply
 
 
-def _places(batch: list[_Waiting], reply: list[Any]) -> list[Place]:
-    """Hand the batch's positions out in order; a repeated idempotency key takes none."""
-    _, now_ms, epoch, position, edge, _, until_run_ms, *repeats = reply
-    repeat = iter(repeats)
-    places = []
+def _places(batch: list[_Waiting], reply: list[Any]) -> list[Place | StanchionError]:
+    """Hand the batch's positions out in order; whoever has a place already, or may have none, takes none."""
+    _, now_ms, epoch, first, edge, _, until_run_ms, given, *answers = reply
+    answer_of = iter(answers)
+    position = first
+    places: list[Place | StanchionError] = []
     for entry in batch:
-        known = next(repeat) if entry.idempotency_key is not None else b""
-        if known:
-            places.append(_stored_place(known))
-            continue
-        places.append(Place(epoch, position, until_run_ms if position <= edge else 0, now_ms, entry.ticket_id))
-        position += 1
+        answer = next(answer_of) if entry.special else b""
+        if answer[:1] == b"!":
+            places.append(_too_many(int(answer[1:]) / 1000))
+        elif answer:
+            places.append(_stored_place(answer))
+        elif position - first >= given:
+            places.append(RoomFull("As many wait here as may wait; try again later.", retry_after_s=FULL_RETRY_S))
+        else:
+            places.append(Place(epoch, position, until_run_ms if position <= edge else 0, now_ms, entry.ticket_id))
+            position += 1
     return places
+
+
+def _too_many(wait_s: float) -> TooManyJoins:
+    return TooManyJoins(
+        "This address has taken as many places as it may for now; try again later.", retry_after_s=wait_s
+    )
 
 
 def _stored_place(text: bytes) -> Place:

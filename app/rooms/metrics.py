@@ -23,6 +23,10 @@ class RoomsCollector(Collector):
             "waiting": GaugeMetricFamily(
                 "stanchion_room_waiting", "Visitors waiting for their turn.", labels=("room",)
             ),
+            "turns": GaugeMetricFamily(
+                "stanchion_room_turns", "Open turns, where they are counted one by one.", labels=("room",)
+            ),
+            "sessions": GaugeMetricFamily("stanchion_room_sessions", "Live sessions.", labels=("room",)),
             "paused": GaugeMetricFamily("stanchion_room_paused", "1 while the room is paused.", labels=("room",)),
             "closed": GaugeMetricFamily("stanchion_room_closed", "1 while the room is closed.", labels=("room",)),
             "healing": GaugeMetricFamily("stanchion_room_healing", "1 while joins are held to heal.", labels=("room",)),

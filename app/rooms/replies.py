@@ -3,7 +3,7 @@
 from enum import IntEnum
 from typing import Any
 
-from app.errors import Conflict, JoinsHeld, NotFound, RoomClosed
+from app.errors import Conflict, JoinsHeld, NotFound, NotYourTurn, RoomClosed, StanchionError, TurnedAway, TurnOver
 
 
 class Reply(IntEnum):
@@ -14,24 +14,48 @@ class Reply(IntEnum):
     HEALING = -2
     CLOSED = -3
     CHANGED_MEANWHILE = -4
+    NOT_YET = -5
+    TURNED_AWAY = -6
+    TURN_OVER = -7
+    ENDED = -8
+    OTHER_EPOCH = -9
+    NO_SESSION = -10
+
+
+_OVER = {
+    Reply.TURN_OVER: ("expired", "Your turn is over; join again for a new place."),
+    Reply.ENDED: ("ended", "Your visit has ended; join again for a new place."),
+    Reply.OTHER_EPOCH: ("reset", "This line was started anew; join again for a place in it."),
+    Reply.NO_SESSION: ("expired", "There is no session to prolong; enter first."),
+}
 
 
 def check(room: str, reply: list[Any]) -> list[Any]:
     """The reply, when it is a good one.
 
     Raises:
-        NotFound, JoinsHeld, RoomClosed, Conflict: as its status says.
+        NotFound, JoinsHeld, RoomClosed, Conflict, NotYourTurn, TurnedAway, TurnOver: as its status says.
     """
-    status = Reply(reply[0])
-    if status is Reply.OK:
+    if reply[0] == 0:
         return reply
+    raise _error(room, Reply(reply[0]), reply)
+
+
+def _error(room: str, status: Reply, reply: list[Any]) -> StanchionError:
+    if status in _OVER:
+        word, message = _OVER[status]
+        return TurnOver(message, visitStatus=word)
     if status is Reply.NO_SUCH_ROOM:
-        raise NotFound(f"There is no room named {room!r}.")
+        return NotFound(f"There is no room named {room!r}.")
     if status is Reply.HEALING:
-        raise held(max(1.0, reply[1] / 1000))
+        return held(max(1.0, reply[1] / 1000))
     if status is Reply.CLOSED:
-        raise RoomClosed("This room takes no more visitors; those who are in line keep their places.")
-    raise Conflict("Somebody else changed this first; look again, then repeat your change.", current=reply[1])
+        return RoomClosed("This room takes no more visitors; those who are in line keep their places.")
+    if status is Reply.TURNED_AWAY:
+        return TurnedAway("This room takes nobody in for now.", chosen_status=503)
+    if status is Reply.NOT_YET:
+        return NotYourTurn("It is not your turn yet; ask /status how long it may take.", retry_after_s=1)
+    return Conflict("Somebody else changed this first; look again, then repeat your change.", current=reply[1])
 
 
 def held(retry_after_s: float) -> JoinsHeld:

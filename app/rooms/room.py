@@ -5,96 +5,186 @@ from dataclasses import replace
 from typing import Any
 
 from app.clock import Clock
-from app.rooms.gatherer import JoinGatherer, Place
-from app.rooms.settings import RoomSettings
-from app.rooms.snapshot import Snapshot, merge, parse_snapshot
+from app.rooms.estimate import PaceKeeper, Wait, wait_by_batches, wait_by_pace, wait_without_pace
+from app.rooms.gatherer import NOBODY, Guest, JoinGatherer, Place
+from app.rooms.marks import Mark, Marks, visit_standing
+from app.rooms.settings import IdentityRule, RoomSettings
+from app.rooms.snapshot import Snapshot, merge, parse_look
+from app.rooms.window import Standing, estimated_wait_ms
 from app.store import Call, Script, Store, keys
+
+LATE_MS = 250
+"""What the leader has left undone for this long, any replica does."""
+MAX_SIGHTINGS = 500
+MAX_TOLD = 500
 
 
 class Room:
     """What the hot paths read, and what the refresh loop writes."""
 
     def __init__(
-        self, name: str, declared: RoomSettings, store: Store, scripts: dict[str, Script], clock: Clock, heal_ms: int
+        self,
+        name: str,
+        declared: RoomSettings | None,
+        store: Store,
+        scripts: dict[str, Script],
+        clock: Clock,
+        heal_ms: int,
     ) -> None:
         self.name = name
         self.name_bytes = name.encode()
         self.declared = declared
-        self.settings = declared
+        """What the environment or the rooms file says; None for a room made while running."""
+        self.settings = declared or RoomSettings()
         self.snapshot: Snapshot | None = None
+        self.marks = Marks()
+        self._pace = PaceKeeper()
         self.stale = True
         """Whether the last refresh failed: answers come from memory, and the room's clock stands still."""
+        self.keys = keys.room_keys(name)
+        self.heal_ms = heal_ms
         self._scripts = scripts
-        self._heal_ms = heal_ms
         self._highest = (0, 0)
+        self._edge_seen = (0, 0, 0)
+        self._sightings: dict[int, int] = {}
         self._must_report = False
+        self._heal_seen_ms = 0
         self._reported_heal_ms = 0
         self._gatherer = JoinGatherer(name, store, scripts["join"], clock, heal_ms)
         self._gatherer.on_given = self.note_seen
+        self._gatherer.on_edge = self._note_edge
 
-    def join(self, ticket_id: str, idempotency_key: str | None = None) -> Awaitable[Place]:
+    def join(self, ticket_id: str, idempotency_key: str | None = None, guest: Guest = NOBODY) -> Awaitable[Place]:
         """Take the next position; see `JoinGatherer.join`."""
-        return self._gatherer.join(ticket_id, idempotency_key)
+        return self._gatherer.join(ticket_id, idempotency_key, guest)
+
+    @property
+    def asks_joiners(self) -> bool:
+        """Whether a join takes more than waiting: an identity, or an address that has not come too often."""
+        return self.settings.joins_per_address is not None or self.settings.identity is not IdentityRule.OFF
+
+    def stand(self, snapshot: Snapshot, epoch: int, position: int, active_until_run_ms: int) -> Standing:
+        """Where a ticket stands, by the last look."""
+        return visit_standing(snapshot, self.marks.get(position), epoch, position, active_until_run_ms)
 
     def note_seen(self, epoch: int, position: int) -> None:
         """Remember the highest position that was issued here or shown in a valid ticket."""
         if (epoch, position) > self._highest:
             self._highest = (epoch, position)
 
-    def look(self, *, tick: bool) -> Call:
-        """The script call that refreshes this room: `tick` also does what is due."""
+    def note_asked(self, epoch: int, position: int, told_s: float) -> None:
+        """Remember that a visitor has asked for their place, and was told to ask again in `told_s` seconds."""
+        if self.settings.pass_over and self.snapshot is not None and epoch == self.snapshot.epoch:
+            self._sightings[position] = round(told_s * 1000)
+
+    def wait(self, snapshot: Snapshot, ahead: int) -> Wait:
+        """How long whoever has `ahead` places before them may have to wait."""
+        if not snapshot.opened:
+            opens_ms = self.opens_in_s(snapshot) * 1000
+            return Wait(opens_ms, opens_ms, None)
+        if not snapshot.counted:
+            return wait_by_batches(snapshot, estimated_wait_ms(snapshot, ahead))
+        if self._pace.pace is not None:
+            return wait_by_pace(self._pace.pace, ahead)
+        return wait_without_pace(snapshot, ahead, self.settings.rate_per_minute, self.settings.max_active)
+
+    def opens_in_s(self, snapshot: Snapshot) -> float:
+        """Seconds until the room opens by itself; 0 when it is open."""
+        if snapshot.opened or self.settings.opens_at is None:
+            return 0.0
+        return max(0.0, self.settings.opens_at.timestamp() - snapshot.now_ms / 1000)
+
+    def note_visit(self, epoch: int, position: int, seq: int, kind: str) -> None:
+        """Remember what this replica itself has just done to a visit, ahead of the next look."""
+        self.marks.note(epoch, position, Mark(seq, kind, 0))
+
+    def _note_edge(self, epoch: int, edge: int, until_run_ms: int) -> None:
+        if self.snapshot is not None and self.snapshot.counted and (epoch, edge) > self._edge_seen[:2]:
+            self._edge_seen = (epoch, edge, until_run_ms)
+
+    def look(self, *, tick: bool, leading: bool) -> Call:
+        """The script call that refreshes this room: `tick` also does what is due, the leader at once."""
         self._asked_highest = self._highest
         known = self.snapshot
         args: dict[str, Any] = {
             "known_settings_version": known.settings_version if known else 0,
             "known_edge": known.window_edges[-1] if known and known.window_edges else 0,
+            "known_log": self.marks.log_cursor,
+            "known_done": self.marks.done_cursor,
         }
-        if tick:
-            args["heal_ms"] = self._heal_ms
-        return Call(self._scripts["tick" if tick else "observe"], self._keys(), args)
+        counted = known is not None and known.counted == 1
+        if tick or counted:
+            args["heal_ms"] = self.heal_ms
+            args["late_ms"] = -1 if leading or not counted else LATE_MS
+        return Call(self._scripts["tick" if tick or counted else "observe"], self.keys, args)
 
     def take(self, reply: list[Any]) -> None:
         """Merge what a look brought back."""
-        seen, settings = parse_snapshot(self.name, reply)
+        look = parse_look(self.name, reply)
+        seen = look.snapshot
         self.snapshot, behind = merge(self.snapshot, seen, self._asked_highest)
-        if settings and seen.settings_version >= self.snapshot.settings_version:
-            self.settings = RoomSettings.model_validate_json(settings)
+        self._pace.note(self.snapshot)
+        self.marks.take(seen, look.log, look.done)
+        if look.settings and seen.settings_version >= self.snapshot.settings_version:
+            self.settings = RoomSettings.model_validate_json(look.settings)
         healing_unreported = seen.healing and seen.heal_from_ms != self._reported_heal_ms
         self._must_report = behind or healing_unreported
         self._heal_seen_ms = seen.heal_from_ms
         self.stale = False
 
-    def pending_report(self, replica_id: str, live_replicas: int) -> Call | None:
-        """The report that the last look called for, if any."""
+    def sightings(self) -> list[Call]:
+        """The script calls that write down who has asked since the last time."""
+        if not self._sightings or self.snapshot is None:
+            return []
+        pairs = list(self._sightings.items())
+        self._sightings = {}
+        return [
+            Call(
+                self._scripts["seen"],
+                self.keys,
+                {
+                    "epoch": self.snapshot.epoch,
+                    "sightings": [item for pair in pairs[i : i + MAX_SIGHTINGS] for item in pair],
+                },
+            )
+            for i in range(0, len(pairs), MAX_SIGHTINGS)
+        ]
+
+    def pending_report(self, replica_id: str, live_replicas: int) -> list[Call]:
+        """The report that the last look called for, if any: first the visits, then where the line stands."""
         if not self._must_report or self.snapshot is None:
-            return None
+            return []
         known = self.snapshot
         epoch, last = max(self._highest, (known.epoch, known.last))
+        windows = [f"{edge}:{until}" for edge, until in known.windows]
         if epoch > known.epoch:  # only tickets of a later epoch were seen, not its edge
-            known = replace(known, edge=0, floor=0, windows=(), window_edges=())
-        return Call(
-            self._scripts["report"],
-            self._keys(),
-            {
-                "heal_ms": self._heal_ms,
-                "replica": replica_id,
-                "live_replicas": live_replicas,
-                "epoch": epoch,
-                "last": last,
-                "edge": known.edge,
-                "floor": known.floor,
-                "run_ms": known.run_ms,
-                "moved_run_ms": known.moved_run_ms,
-                "expires_run_ms": known.expires_run_ms,
-                "peak": known.peak,
-                "settings_version": known.settings_version,
-                "settings": self.settings.as_json(),
-                "size": self.settings.window_size,
-                "interval_ms": self.settings.interval_ms,
-                "active_ms": self.settings.active_ms,
-                "windows": [f"{edge}:{until}" for edge, until in known.windows],
-            },
-        )
+            known, windows = replace(known, edge=0, floor=0, windows=(), window_edges=()), []
+        seen_epoch, seen_edge, until_run_ms = self._edge_seen
+        if seen_epoch == epoch and seen_edge > known.edge:
+            known = replace(known, edge=seen_edge, expires_run_ms=max(known.expires_run_ms, until_run_ms))
+            windows.append(f"{seen_edge}:{until_run_ms}")
+        told = self.marks.told() if self.marks.epoch == epoch else []
+        restores = [
+            Call(self._scripts["restore"], self.keys, {"epoch": epoch, "visits": told[i : i + MAX_TOLD]})
+            for i in range(0, len(told), MAX_TOLD)
+        ]
+        report = {
+            "heal_ms": self.heal_ms,
+            "replica": replica_id,
+            "live_replicas": live_replicas,
+            "epoch": epoch,
+            "last": last,
+            "edge": known.edge,
+            "floor": known.floor,
+            "run_ms": known.run_ms,
+            "moved_run_ms": known.moved_run_ms,
+            "expires_run_ms": known.expires_run_ms,
+            "peak": known.peak,
+            "settings_version": known.settings_version,
+            **self.settings.script_args(),
+            "windows": windows,
+        }
+        return [*restores, Call(self._scripts["report"], self.keys, report)]
 
     def report_done(self) -> None:
         """The report has arrived; do not repeat it for the same healing."""
@@ -103,19 +193,14 @@ class Room:
 
     def declaration(self) -> Call:
         """The script call that makes the room, or applies declared settings that changed."""
-        declared = self.declared
+        settings = self.declared or self.settings
         return Call(
             self._scripts["declare"],
-            {"state": keys.room_state(self.name)},
+            self.keys,
             {
-                "seed": declared.digest(),
-                "settings": declared.as_json(),
-                "size": declared.window_size,
-                "interval_ms": declared.interval_ms,
-                "active_ms": declared.active_ms,
-                "heal_ms": self._heal_ms,
+                "seed": self.declared.digest() if self.declared else "",
+                "epoch": self.snapshot.epoch if self.snapshot else 1,
+                "heal_ms": self.heal_ms,
+                **settings.script_args(),
             },
         )
-
-    def _keys(self) -> dict[str, str]:
-        return {"state": keys.room_state(self.name), "windows": keys.room_windows(self.name)}

@@ -2,18 +2,23 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from app.clock import Clock
 from app.errors import NotFound, StoreUnavailable
 from app.logs import get_logger
-from app.rooms.replies import Reply, check
+from app.rooms.directory import Directory
+from app.rooms.replies import Reply
 from app.rooms.room import Room
 from app.rooms.settings import RoomSettings
-from app.store import Store, keys, load_scripts
+from app.store import Call, Store, load_scripts
 
 log = get_logger(__name__)
 
 SCRIPTS = load_scripts(Path(__file__).parent / "lua")
+
+SHORTEST_TICK_S = 0.02
+"""The leader comes for what is due at this pace at most: a fast rate's next turn is always due."""
 
 
 class Rooms:
@@ -21,12 +26,14 @@ class Rooms:
 
     def __init__(self, declared: Mapping[str, RoomSettings], store: Store, clock: Clock, refresh_s: float) -> None:
         self._store = store
+        self._clock = clock
         self.refresh_ms = round(refresh_s * 1000)
-        heal_ms = 2 * self.refresh_ms
-        self._rooms = {
-            name: Room(name, settings, store, SCRIPTS, clock, heal_ms) for name, settings in declared.items()
-        }
+        self._rooms = {name: self._made(name, settings) for name, settings in declared.items()}
         self._declared: set[str] = set()
+        self.directory = Directory(SCRIPTS)
+        self.generation = 0
+        """One more whenever a room has come or gone."""
+        self._looked_all_s = float("-inf")
 
     def get(self, name: str) -> Room:
         """A room by name.
@@ -45,76 +52,93 @@ class Rooms:
 
     @property
     def ready(self) -> bool:
-        """Whether every room has been seen at least once."""
-        return all(room.snapshot is not None for room in self._rooms.values())
+        """Whether every declared room has been seen at least once."""
+        return all(room.snapshot is not None for room in self._rooms.values() if room.declared is not None)
+
+    def declare(self, declared: Mapping[str, RoomSettings]) -> None:
+        """Take over what the rooms file says now; rooms that it no longer names go on as they are."""
+        for name, settings in declared.items():
+            room = self._rooms.get(name)
+            if room is None:
+                if name in self.directory.gone():
+                    continue
+                self._rooms[name] = self._made(name, settings)
+                self.generation += 1
+            elif room.declared != settings:
+                room.declared = settings
+                self._declared.discard(name)
 
     async def refresh(self, *, leading: bool, replica_id: str, live_replicas: int) -> None:
         """Bring every room's snapshot up to date; the leader ticks, the others tick only what is overdue.
 
+        Between two looks at everything, the leader looks at what is due.
+
         Raises:
             StoreUnavailable: the store did not answer; the snapshots are marked stale.
         """
+        now_s = self._clock.monotonic_s()
+        everything = now_s - self._looked_all_s >= 0.9 * self.refresh_ms / 1000 or not leading
         try:
-            await self._declare()
-            await self._look(leading)
+            if everything:
+                await self._declare()
+                await self._note_sightings()
+            await self._look(leading, everything)
             await self._report(replica_id, live_replicas)
         except StoreUnavailable:
             for room in self._rooms.values():
                 room.stale = True
             raise
+        if everything:
+            self._looked_all_s = now_s
 
     def next_due_s(self) -> float:
-        """Seconds until some room's edge moves, for whoever ticks; at most a refresh period."""
+        """Seconds until something is due in some room, for whoever ticks; at most a refresh period."""
         due = [room.snapshot.due_in_ms() for room in self._rooms.values() if room.snapshot is not None]
-        return min([self.refresh_ms, *(ms for ms in due if ms is not None)]) / 1000
+        next_s = min([self.refresh_ms, *(ms for ms in due if ms is not None)]) / 1000
+        return max(next_s, SHORTEST_TICK_S if next_s < self.refresh_ms / 1000 else 0)
 
-    async def control(self, name: str, verb: str, *, expected_epoch: int = 0) -> int:
-        """Carry out an operator's verb: pause, resume, close, open, or reset (when the epoch is as expected).
+    def _made(self, name: str, declared: RoomSettings | None) -> Room:
+        return Room(name, declared, self._store, SCRIPTS, self._clock, 2 * self.refresh_ms)
 
-        Returns:
-            The room's epoch.
+    async def refresh_directory(self) -> None:
+        """Read the list of rooms now, so that this replica serves a new room at once."""
+        await self._read_directory()
+        fresh = [room for room in self._rooms.values() if room.snapshot is None and room.declared is None]
+        replies = await self._store.run_many([room.look(tick=False, leading=False) for room in fresh])
+        for room, reply in zip(fresh, replies, strict=True):
+            if not isinstance(reply, Exception) and reply[0] == Reply.OK:
+                room.take(reply)
 
-        Raises:
-            NotFound: there is no such room.
-            Conflict: the epoch is another one; 0 expects any.
-            StoreUnavailable: the outcome is unknown; doing it again is harmless.
-        """
-        room = self.get(name)
-        reply = await self._store.run(
-            SCRIPTS["control"],
-            {"state": keys.room_state(room.name), "windows": keys.room_windows(room.name)},
-            {"verb": verb, "expected_epoch": expected_epoch},
-        )
-        epoch: int = check(name, reply)[1]
-        return epoch
+    async def _read_directory(self) -> None:
+        reply = await self._store.run_many([self.directory.look(self._served())], purpose="background")
+        self._take_directory(reply[0])
 
-    async def configure(self, name: str, settings: RoomSettings, *, expected_version: int) -> int:
-        """Replace a room's settings, when nobody else has changed them since `expected_version`.
+    def _served(self) -> list[str]:
+        """Rooms that the list should name: those declared, and those seen."""
+        return [room.name for room in self._rooms.values() if room.declared is not None or room.snapshot is not None]
 
-        Returns:
-            The new version.
-
-        Raises:
-            NotFound: there is no such room.
-            Conflict: the settings have another version by now.
-            StoreUnavailable: the outcome is unknown; look, then repeat.
-        """
-        room = self.get(name)
-        reply = await self._store.run(
-            SCRIPTS["configure"],
-            {"state": keys.room_state(room.name), "windows": keys.room_windows(room.name)},
-            {
-                "expected_version": expected_version,
-                "settings": settings.as_json(),
-                "size": settings.window_size,
-                "interval_ms": settings.interval_ms,
-                "active_ms": settings.active_ms,
-            },
-        )
-        version: int = check(name, reply)[1]
-        return version
+    def _take_directory(self, reply: Any) -> None:
+        if isinstance(reply, Exception):
+            raise reply
+        if not self.directory.take(reply):
+            return
+        for name in self.directory.gone():
+            if self._rooms.pop(name, None) is not None:
+                self._declared.discard(name)
+                self.generation += 1
+                log.info("room_gone", room=name)
+        for name in self.directory.live():
+            if name not in self._rooms:
+                self._rooms[name] = self._made(name, None)
+                self._declared.add(name)
+                self.generation += 1
+                log.info("room_found", room=name)
 
     async def _declare(self) -> None:
+        if all(name in self._declared for name in self._rooms):
+            return
+        # Whether a room is missing because it was lost, or because it is gone, only the list can tell.
+        await self._read_directory()
         undeclared = [room for room in self._rooms.values() if room.name not in self._declared]
         for room, reply in zip(
             undeclared,
@@ -127,17 +151,29 @@ class Rooms:
             if reply[1] > 0:
                 log.info("room_declared", room=room.name, made=reply[1] == 2)
 
-    async def _look(self, leading: bool) -> None:
-        rooms = self.all()
-        calls = [room.look(tick=self._should_tick(room, leading)) for room in rooms]
+    async def _note_sightings(self) -> None:
+        calls = [call for room in self._rooms.values() for call in room.sightings()]
+        for reply in await self._store.run_many(calls, purpose="background"):
+            if isinstance(reply, Exception):
+                raise reply
+
+    async def _look(self, leading: bool, everything: bool) -> None:
+        rooms = self.all() if everything else [room for room in self.all() if _is_due(room)]
+        calls: list[Call] = [self.directory.look(self._served())] if everything else []
+        calls += [room.look(tick=self._should_tick(room, leading), leading=leading) for room in rooms]
         replies = await self._store.run_many(calls, purpose="background")
+        if everything:
+            self._take_directory(replies.pop(0))
         failure: Exception | None = None
         for room, reply in zip(rooms, replies, strict=True):
+            if room.name not in self._rooms:
+                continue
             if isinstance(reply, Exception):
                 failure = reply  # the others' news is taken in all the same: their node may be well
             elif reply[0] == Reply.NO_SUCH_ROOM:
                 log.warning("room_lost_by_the_store", room=room.name)
-                self._declared.discard(room.name)
+                if room.declared is not None or room.snapshot is not None:
+                    self._declared.discard(room.name)
             else:
                 room.take(reply)
         if failure is not None:
@@ -148,13 +184,18 @@ class Rooms:
         return known is None or (not known.quiet and (leading or known.overdue(self.refresh_ms))) or room.stale
 
     async def _report(self, replica_id: str, live_replicas: int) -> None:
-        reports = [
-            (room, call) for room in self.all() if (call := room.pending_report(replica_id, live_replicas)) is not None
-        ]
-        replies = await self._store.run_many([call for _, call in reports], purpose="background")
-        for (room, _), reply in zip(reports, replies, strict=True):
+        reports = [(room, room.pending_report(replica_id, live_replicas)) for room in self.all()]
+        calls = [(room, call) for room, part in reports for call in part]
+        replies = await self._store.run_many([call for _, call in calls], purpose="background")
+        for (room, call), reply in zip(calls, replies, strict=True):
             if isinstance(reply, Exception):
                 raise reply
-            room.report_done()
-            if reply[0] == Reply.OK and reply[1]:
-                log.warning("room_brought_back", room=room.name)
+            if call.script is SCRIPTS["report"]:
+                room.report_done()
+                if reply[0] == Reply.OK and reply[1]:
+                    log.warning("room_brought_back", room=room.name)
+
+
+def _is_due(room: Room) -> bool:
+    due_ms = room.snapshot.due_in_ms() if room.snapshot is not None else None
+    return due_ms is not None and due_ms <= 1000 * SHORTEST_TICK_S + 5

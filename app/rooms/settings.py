@@ -1,9 +1,30 @@
 """A room's settings: what an operator may say about it. They live in Redis, versioned."""
 
 import hashlib
+import json
+from enum import StrEnum
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
+
+MIN_IDENTITY_SECRET = 32
+
+
+class Method(StrEnum):
+    """How a room treats those who come."""
+
+    FIFO = "fifo"
+    PASSTHROUGH = "passthrough"
+    REJECT = "reject"
+
+
+class IdentityRule(StrEnum):
+    """Whether a join carries a person's identity."""
+
+    OFF = "off"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
 
 
 class RoomSettings(BaseModel):
@@ -11,11 +32,85 @@ class RoomSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
-    window_size: int = Field(10, ge=1, le=1_000_000, description="How many places a batch lets in.")
-    window_interval_seconds: float = Field(30.0, ge=0.1, le=86_400, description="Seconds between two batches.")
+    window_size: int = Field(default=10, ge=1, le=1_000_000, description="How many places a batch lets in.")
+    window_interval_seconds: float = Field(default=30.0, ge=0.1, le=86_400, description="Seconds between two batches.")
     active_window_count: int = Field(
-        2, ge=1, le=1000, description="How many intervals a ticket stays active once its turn has come."
+        default=2, ge=1, le=1000, description="How many intervals a ticket stays active once its turn has come."
     )
+    method: Method = Field(
+        default=Method.FIFO,
+        description="`fifo`: in order of arrival; `passthrough`: everyone at once; `reject`: nobody joins.",
+    )
+    batches: bool | None = Field(
+        default=None,
+        description="Whether batches pace the line. Default: yes, unless ratePerMinute or maxActive is set.",
+    )
+    rate_per_minute: float | None = Field(default=None, gt=0, le=10_000_000, description="New turns a minute, at most.")
+    rate_burst: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Turns given at once after idle time. Default: a second's worth."
+    )
+    max_active: int | None = Field(
+        default=None, ge=0, le=10_000_000, description="Open turns and sessions together, at most."
+    )
+    claim_seconds: float | None = Field(
+        default=None, ge=1, le=86_400, description="How long a turn waits to be taken up. Default: the active time."
+    )
+    session_seconds: float = Field(
+        default=900, ge=1, le=604_800, description="How long a session lasts unless renewed."
+    )
+    max_session_seconds: float = Field(
+        default=14_400, ge=1, le=604_800, description="How long a session lasts at most, renewals included."
+    )
+    max_waiting: int | None = Field(default=None, ge=0, description="How many may wait; further joins are refused.")
+    opens_at: AwareDatetime | None = Field(
+        default=None, description="When the room opens by itself; until then visitors gather, in order of arrival."
+    )
+    pass_over: bool = Field(default=False, description="Whether visitors who stop asking are passed over.")
+    pass_over_seconds: float = Field(
+        default=60, ge=1, le=86_400, description="How much later than told a visitor may ask before being passed over."
+    )
+    grace_seconds: float = Field(
+        default=300,
+        ge=1,
+        le=86_400,
+        description="How long somebody passed over may come back to the front of the line.",
+    )
+    reject_message: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+        default="This room takes nobody in for now.", description="What visitors are told when the method is `reject`."
+    )
+    reject_status: int = Field(
+        default=503,
+        description="The status code of that answer.",
+        json_schema_extra={"enum": [403, 404, 409, 410, 429, 503]},
+    )
+    joins_per_address: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="New places for one address (IPv6: one /64) a minute, at most."
+    )
+    identity: IdentityRule = Field(
+        default=IdentityRule.OFF, description="Whether joins may or must carry an identity token."
+    )
+    identity_secret: Annotated[str, Field(min_length=MIN_IDENTITY_SECRET)] | None = Field(
+        default=None, description="The HS256 key of identity tokens. Never shown again."
+    )
+    identity_jwks: Annotated[str, Field(max_length=2000, pattern=r"^(https?://|\{)")] | None = Field(
+        default=None, description="The public keys of identity tokens: a JWKS, or the URL of one."
+    )
+    identity_issuer: str | None = Field(
+        default=None, max_length=500, description="The `iss` that identity tokens must have."
+    )
+    identity_audience: str | None = Field(
+        default=None, max_length=500, description="The `aud` that identity tokens must have."
+    )
+
+    @model_validator(mode="after")
+    def _fitting(self) -> "RoomSettings":
+        if self.reject_status not in (403, 404, 409, 410, 429, 503):
+            raise ValueError("rejectStatus may be 403, 404, 409, 410, 429 or 503")
+        if self.identity is not IdentityRule.OFF and not (self.identity_secret or self.identity_jwks):
+            raise ValueError("identity needs identitySecret or identityJwks")
+        if self.identity_secret and self.identity_jwks:
+            raise ValueError("identitySecret and identityJwks are both set; keep one")
+        return self
 
     @property
     def interval_ms(self) -> int:
@@ -25,11 +120,73 @@ class RoomSettings(BaseModel):
     @property
     def active_ms(self) -> int:
         """How long a turn lasts."""
+        if self.claim_seconds is not None:
+            return round(self.claim_seconds * 1000)
         return self.active_window_count * self.interval_ms
 
+    @property
+    def paced_by_batches(self) -> bool:
+        """Whether batches take part in the pace."""
+        if self.batches is not None:
+            return self.batches
+        return self.rate_per_minute is None and self.max_active is None
+
+    @property
+    def burst(self) -> int:
+        """How many turns the rate gives at once."""
+        if self.rate_burst is not None:
+            return self.rate_burst
+        return max(1, round((self.rate_per_minute or 0) / 60))
+
+    @property
+    def counted(self) -> bool:
+        """Whether turns are given and counted one by one."""
+        return (
+            self.method is Method.PASSTHROUGH
+            or self.rate_per_minute is not None
+            or self.max_active is not None
+            or self.pass_over
+            or not self.paced_by_batches
+        )
+
+    def limits(self) -> dict[str, Any]:
+        """What the scripts need besides the batches."""
+        limits: dict[str, Any] = {
+            "method": self.method.value,
+            "batches": int(self.paced_by_batches),
+            "ratePerMinute": self.rate_per_minute,
+            "rateBurst": self.burst if self.rate_per_minute is not None else None,
+            "maxActive": self.max_active,
+            "maxWaiting": self.max_waiting,
+            "sessionMs": round(self.session_seconds * 1000),
+            "maxSessionMs": round(self.max_session_seconds * 1000),
+            "opensAtMs": round(self.opens_at.timestamp() * 1000) if self.opens_at else None,
+            "passOverMs": round(self.pass_over_seconds * 1000) if self.pass_over else None,
+            "graceMs": round(self.grace_seconds * 1000) if self.pass_over else None,
+        }
+        return {name: value for name, value in limits.items() if value is not None}
+
+    def script_args(self) -> dict[str, str | int]:
+        """The settings as the scripts take them."""
+        return {
+            "size": self.window_size,
+            "interval_ms": self.interval_ms,
+            "active_ms": self.active_ms,
+            "counted": int(self.counted),
+            "limits": json.dumps(self.limits(), separators=(",", ":")),
+            "settings": self.as_json(),
+        }
+
+    def shown(self) -> dict[str, Any]:
+        """What may be shown of them: everything but secrets."""
+        data = self.model_dump(mode="json", by_alias=True)
+        if data["identitySecret"] is not None:
+            data["identitySecret"] = "(set)"
+        return data
+
     def as_json(self) -> str:
-        """The form that is stored."""
-        return self.model_dump_json(by_alias=True)
+        """The form that is stored: what was set, so that defaults stay defaults."""
+        return self.model_dump_json(by_alias=True, exclude_unset=True)
 
     def digest(self) -> str:
         """A fingerprint of the content, by which a changed declaration is told from the one applied last."""

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from typing import NamedTuple
 
 Window = tuple[int, int]
 """`(edge, until_run_ms)`: positions up to `edge`, and the running time at which their turn ends."""
@@ -45,6 +46,16 @@ class Snapshot:
     gaps: tuple[Gap, ...] = ()
     windows: tuple[Window, ...] = ()
     window_edges: tuple[int, ...] = field(default=(), compare=False)
+    counted: int = 0
+    opened: int = 1
+    draining: int = 0
+    seq: int = 0
+    admitted: int = 0
+    turns: int = 0
+    sessions: int = 0
+    front: int = 0
+    due_ms: int = 0
+    """Counted rooms: server time at which something is to be done; 0 when nothing is."""
 
     @property
     def healing(self) -> bool:
@@ -62,7 +73,9 @@ class Snapshot:
 
     def due_in_ms(self) -> int | None:
         """Milliseconds of running time until the edge moves next; None when nobody waits or the clock stands."""
-        if self.last <= self.edge or self.paused or self.healing:
+        if self.counted:
+            return max(0, self.due_ms - self.now_ms) if self.due_ms else None
+        if self.last <= self.edge or self.paused or self.healing or not self.opened:
             return None
         return max(0, self.moved_run_ms + self.interval_ms - self.run_ms)
 
@@ -74,11 +87,11 @@ class Snapshot:
     @cached_property
     def waiting(self) -> int:
         """How many positions wait beyond the edge."""
-        return max(0, self.last - self.edge - gap_positions(self.gaps, self.edge, self.last))
+        return self.front + max(0, self.last - self.edge - gap_positions(self.gaps, self.edge, self.last))
 
     def ahead(self, position: int) -> int:
         """How many waiting positions stand before `position`."""
-        return max(0, position - 1 - self.edge - gap_positions(self.gaps, self.edge, position - 1))
+        return self.front + max(0, position - 1 - self.edge - gap_positions(self.gaps, self.edge, position - 1))
 
 
 _NUMBER_FIELDS = tuple(
@@ -93,16 +106,26 @@ def gap_positions(gaps: Sequence[Gap], after: int, to: int) -> int:
     return sum(max(0, min(end, to) - max(start, after)) for start, end in gaps)
 
 
-def parse_snapshot(room: str, reply: Sequence[int | bytes]) -> tuple[Snapshot, str]:
-    """Read the reply of observe.lua or tick.lua.
+class Look(NamedTuple):
+    """What one look at the store brought back."""
 
-    Returns:
-        The snapshot with only the windows that the reply carries, and the settings as JSON ('' when unchanged).
-    """
+    snapshot: Snapshot
+    """With only the windows that are new."""
+    settings: str
+    """As JSON; '' when unchanged."""
+    log: tuple[str, ...]
+    done: tuple[str, ...]
+    """Visits since the cursors, as "position:sequence:kind:until"; see `app.rooms.marks`."""
+
+
+def parse_look(room: str, reply: Sequence[int | bytes]) -> Look:
+    """Read the reply of observe.lua or tick.lua."""
     count = len(_NUMBER_FIELDS)
     numbers = dict(zip(_NUMBER_FIELDS, reply[1 : 1 + count], strict=True))
-    gaps_text, settings, *windows = (_text(item) for item in reply[1 + count :])
-    pairs = tuple(_pair(item) for item in windows)
+    gaps_text, settings, *rest = (_text(item) for item in reply[1 + count :])
+    log_end = 1 + int(rest[0])
+    done_end = log_end + 1 + int(rest[log_end])
+    pairs = tuple(_pair(item) for item in rest[done_end:])
     paused, closed = bool(numbers.pop("paused")), bool(numbers.pop("closed"))
     snapshot = Snapshot(
         room=room,
@@ -113,7 +136,7 @@ def parse_snapshot(room: str, reply: Sequence[int | bytes]) -> tuple[Snapshot, s
         closed=closed,
         **{name: int(value) for name, value in numbers.items()},
     )
-    return snapshot, settings
+    return Look(snapshot, settings, tuple(rest[1:log_end]), tuple(rest[log_end + 1 : done_end]))
 
 
 def _text(item: int | bytes) -> str:

@@ -18,17 +18,21 @@ class Status(StrEnum):
 
     WAITING = "waiting"
     ACTIVE = "active"
+    ENTERED = "entered"
     EXPIRED = "expired"
+    PASSED = "passed"
+    ENDED = "ended"
     PAUSED = "paused"
+    CLOSED = "closed"
     RESET = "reset"
 
 
-LIVE = frozenset({Status.WAITING, Status.ACTIVE, Status.PAUSED})
+LIVE = frozenset({Status.WAITING, Status.ACTIVE, Status.ENTERED, Status.PASSED, Status.PAUSED})
 """Statuses of tickets that still have their place: joining again returns them."""
 
 
 class Standing(NamedTuple):
-    """A ticket's status, how many stand before it, and the milliseconds of running time its turn still lasts."""
+    """A ticket's status, how many stand before it, and the milliseconds of running time its turn (or its grace) still lasts."""
 
     status: Status
     ahead: int

@@ -11,17 +11,22 @@ from app.locks.service import LockService
 from app.locks.upstream import Upstream
 from app.metrics import Metrics
 from app.rooms.metrics import RoomsCollector
+from app.rooms.operator import Operator
 from app.rooms.rooms import Rooms
+from app.rooms.sessions import Sessions
 from app.rooms.settings import RoomSettings
 from app.scheduler.housekeeping import Housekeeping
 from app.scheduler.leader import Leader
 from app.services.background import run_in_background
+from app.services.guests import Guests, fetch_keys
 from app.services.locks import open_locks, open_upstream
+from app.services.rooms_file import follow_rooms_file, read_rooms_file
 from app.services.visits import Visits
 from app.settings import Settings
 from app.store import Store
 from app.store.store import open_store
 from app.tasks.service import TaskService, open_tasks
+from app.tickets.identities import Identities
 from app.tickets.keyring import REFRESH_S, KeyRing
 from app.tickets.tickets import Tickets
 
@@ -37,6 +42,8 @@ class Services:
     ring: KeyRing
     rooms: Rooms
     visits: Visits
+    operator: Operator
+    guests: Guests
     housekeeping: Housekeeping
     replica_id: str
     """A random name of this process, for owner tokens and reports."""
@@ -77,7 +84,7 @@ async def open_services(
             (secret.get_secret_value().encode() for secret in settings.jwt_secret), store, clock, settings.ticket_ttl
         )
         tickets = Tickets(ring, clock, deployment=settings.deployment, ttl_s=settings.ticket_ttl)
-        rooms = Rooms(_declared_rooms(settings), store, clock, settings.refresh_interval)
+        rooms = Rooms(declared_rooms(settings), store, clock, settings.refresh_interval)
         metrics.registry.register(RoomsCollector(rooms))
         leader = Leader(replica_id, store, clock)
         tasks = open_tasks(stack, store, settings, metrics.tasks, replica_id, lambda: services.draining)
@@ -88,7 +95,9 @@ async def open_services(
             store=store,
             ring=ring,
             rooms=rooms,
-            visits=Visits(tickets, clock),
+            visits=Visits(tickets, Sessions(store)),
+            operator=Operator(rooms, store),
+            guests=Guests(Identities(fetch_keys, clock), _pepper(settings), settings.ticket_ttl),
             housekeeping=Housekeeping(rooms, leader, lambda up: _note_outcome(services, up)),
             replica_id=replica_id,
             locks=open_locks(stack, settings, store, metrics, replica_id),
@@ -101,16 +110,35 @@ async def open_services(
         run_in_background(stack, "task wake-ups", tasks.dispatcher.listen)
         run_in_background(stack, "task looks", tasks.dispatcher.look_now_and_then)
         run_in_background(stack, "task housekeeping", tasks.housekeeping.run)
+        if settings.rooms_file is not None:
+            path, base = settings.rooms_file, _seed(settings)
+            run_in_background(stack, "rooms-file", lambda: follow_rooms_file(path, base, rooms))
         yield services
 
 
-def _declared_rooms(settings: Settings) -> dict[str, RoomSettings]:
-    seed = RoomSettings(
+def declared_rooms(settings: Settings) -> dict[str, RoomSettings]:
+    """The rooms that the environment and the rooms file declare.
+
+    Raises:
+        ConfigError: the file cannot be used.
+    """
+    base = _seed(settings)
+    declared = dict.fromkeys(settings.rooms, base)
+    if settings.rooms_file is not None:
+        declared |= read_rooms_file(settings.rooms_file, base)
+    return declared
+
+
+def _pepper(settings: Settings) -> str:
+    return settings.identity_pepper.get_secret_value() if settings.identity_pepper else ""
+
+
+def _seed(settings: Settings) -> RoomSettings:
+    return RoomSettings(
         window_size=settings.window_size,
         window_interval_seconds=settings.window_interval,
         active_window_count=settings.active_window_count,
     )
-    return dict.fromkeys(settings.rooms, seed)
 
 
 def _note_outcome(services: Services, up: bool) -> None:

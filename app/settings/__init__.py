@@ -6,7 +6,7 @@ form that names a file to read. One module a group: a new setting goes into its 
 
 from app.settings.client import ClientSettings, load_client_settings
 from app.settings.loading import SECRET_FIELDS, Settings, load_settings
-from app.settings.types import ROOM_NAME_PATTERN, IPNetwork
+from app.settings.types import ROOM_NAME_PATTERN, IPNetwork, is_room_name
 
 __all__ = [
     "ROOM_NAME_PATTERN",
@@ -14,6 +14,7 @@ __all__ = [
     "ClientSettings",
     "IPNetwork",
     "Settings",
+    "is_room_name",
     "load_client_settings",
     "load_settings",
 ]

@@ -9,19 +9,27 @@ from pydantic import ConfigDict, ValidationError
 
 from app.errors import ConfigError
 from app.settings.locks import LockSettings
-from app.settings.rooms import RoomSeedSettings
+from app.settings.rooms import RoomFileSettings, RoomSeedSettings
 from app.settings.server import ServerSettings
 from app.settings.streams import StreamSettings
 from app.settings.tasks import TaskSettings, WorkerSettings
 
 
-class Settings(ServerSettings, RoomSeedSettings, StreamSettings, LockSettings, TaskSettings, WorkerSettings):
+class Settings(
+    ServerSettings,
+    RoomSeedSettings,
+    RoomFileSettings,
+    StreamSettings,
+    LockSettings,
+    TaskSettings,
+    WorkerSettings,
+):
     """All settings together, validated."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
 
-SECRET_FIELDS = ("jwt_secret", "admin_token", "task_token", "lock_token", "redis_url")
+SECRET_FIELDS = ("identity_pepper", "jwt_secret", "admin_token", "task_token", "lock_token", "redis_url")
 """Settings that also have a `NAME_FILE` form."""
 
 

@@ -1,5 +1,6 @@
 """How rooms start out, and the tickets they give."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator
@@ -54,3 +55,19 @@ class RoomSeedSettings(BaseModel):
     @classmethod
     def _with_default(cls, rooms: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(("default", *rooms)))
+
+
+class RoomFileSettings(BaseModel):
+    """Rooms declared in a file, and how persons are kept unrecognisable."""
+
+    identity_pepper: SecretStr | None = Field(
+        None,
+        description="Key of the pseudonyms under which identities are stored, the same on all replicas. Without it "
+        "the room's `identitySecret` serves, or, with public keys, only the room's name.",
+    )
+
+    rooms_file: Path | None = Field(
+        None,
+        description="A YAML file that declares rooms; read again whenever it changes. It never undoes what an "
+        "operator did to the running state.",
+    )

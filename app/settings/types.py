@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,11 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 MIN_SECRET_BYTES = 32
 MIN_TOKEN_CHARS = 16
 ROOM_NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+
+
+def is_room_name(name: object) -> bool:
+    """Whether a room may be called so."""
+    return isinstance(name, str) and re.match(ROOM_NAME_PATTERN, name) is not None
 
 
 def split_commas(value: Any) -> Any:

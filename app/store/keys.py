@@ -9,6 +9,17 @@ Hash tags keep what one script touches in one cluster slot: one tag per room, lo
     stanchion:{replicas}:seen        zset    replica id by server time last seen, ms  60 s         scheduler
     stanchion:{room:NAME}:state      hash    see app/rooms/lua/_state.lua             permanent    rooms
     stanchion:{room:NAME}:windows    zset    "edge:until_run_ms" by edge              permanent    rooms (bounded)
+    stanchion:{room:NAME}:turns      zset    position by running time of its end      permanent    rooms (while open)
+    stanchion:{room:NAME}:sessions   zset    position by server time of its end, ms   permanent    rooms (while live)
+    stanchion:{room:NAME}:log        zset    position by sequence number, see _keys   permanent    rooms (as above)
+    stanchion:{room:NAME}:done       zset    position by sequence number              permanent    rooms (an hour each)
+    stanchion:{room:NAME}:front      zset    position by position                     permanent    rooms (until let in)
+    stanchion:{room:NAME}:passed     zset    position by running time of its end      permanent    rooms (the grace)
+    stanchion:{room:NAME}:seen       zset    position by running time it counts for   permanent    rooms (until let in)
+    stanchion:{room:NAME}:audit      list    JSON of operators' actions, newest first 1 year       rooms (1,000)
+    stanchion:{room:NAME}:from:HASH  string  joins of an address in its window        60 s         rooms
+    stanchion:{room:NAME}:who:HASH   string  ticket of an identity                    TICKET_TTL   rooms
+    stanchion:{rooms}:index          hash    room -> "live:N" or "gone:N" (see index) permanent    rooms.directory
     stanchion:{room:NAME}:op:ID      string  reply of a join batch, for its retry     10 s         rooms
     stanchion:{room:NAME}:idem:HASH  string  ticket of an Idempotency-Key             600 s        rooms
     stanchion:tasks:queues           zset    queue by when it was first used          permanent    tasks
@@ -50,12 +61,14 @@ from urllib.parse import quote
 PREFIX = "stanchion:"
 
 PERMANENT = re.compile(
-    r"^stanchion:(keyring|\{replicas\}:term|\{room:[^}]+\}:(state|windows)"
+    r"^stanchion:(keyring|\{replicas\}:term|\{rooms\}:index"
+    r"|\{room:[^}]+\}:(state|windows|turns|sessions|log|done|front|passed|seen)"
     r"|tasks:queues|\{tasks:[^}]+\}:(meta|depth|delayed|leased|done|dead|schedules|ticks|heads:\d|ready:\d:.+|t:.+))$",
     re.DOTALL,
 )
 
 KEYRING = PREFIX + "keyring"
+ROOMS_INDEX = PREFIX + "{rooms}:index"
 LEADER = PREFIX + "{replicas}:leader"
 LEADER_TERM = PREFIX + "{replicas}:term"
 REPLICAS_SEEN = PREFIX + "{replicas}:seen"
@@ -69,6 +82,29 @@ def room_state(room: str) -> str:
 def room_windows(room: str) -> str:
     """The room's windows that are still open, or were when last looked at."""
     return f"{PREFIX}{{room:{room}}}:windows"
+
+
+ROOM_PARTS = ("state", "windows", "turns", "sessions", "log", "done", "front", "passed", "seen")
+
+
+def room_keys(room: str) -> dict[str, str]:
+    """The keys that every room script is given first, by the names of its header."""
+    return {part: f"{PREFIX}{{room:{room}}}:{part}" for part in ROOM_PARTS}
+
+
+def room_audit(room: str) -> str:
+    """The list of what operators did to a room; it outlives the room."""
+    return f"{PREFIX}{{room:{room}}}:audit"
+
+
+def room_address(room: str, address: str) -> str:
+    """How often an address has joined of late."""
+    return f"{PREFIX}{{room:{room}}}:from:{sha256(address.encode()).hexdigest()[:32]}"
+
+
+def room_identity(room: str, pseudonym: str) -> str:
+    """The ticket that a person, known by a pseudonym only, was given."""
+    return f"{PREFIX}{{room:{room}}}:who:{pseudonym}"
 
 
 def room_operation(room: str, op_id: str) -> str:

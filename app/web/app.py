@@ -12,7 +12,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.errors import StanchionError
 from app.services import Services
 from app.services.background import run_in_background
-from app.web import admin_keys, demo, health, locks, pages, rooms, schedules, streams, task_admin, task_routes
+from app.web import (
+    admin_keys,
+    admin_rooms,
+    admin_verbs,
+    demo,
+    health,
+    locks,
+    pages,
+    rooms,
+    schedules,
+    sessions,
+    streams,
+    task_admin,
+    task_routes,
+)
 from app.web.context import RequestContext
 from app.web.hot import HotRoutes
 from app.web.openapi import openapi_document
@@ -37,6 +51,9 @@ OPERATIONS: tuple[Operation, ...] = (
     *streams.OPERATIONS,
     *locks.OPERATIONS,
     *admin_keys.OPERATIONS,
+    *sessions.OPERATIONS,
+    *admin_rooms.OPERATIONS,
+    *admin_verbs.OPERATIONS,
 )
 
 

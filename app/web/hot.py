@@ -45,13 +45,20 @@ class HotRoutes:
         self._services = services
         self._visits = services.visits
         self._tickets = services.visits.tickets
+        self._guests = services.guests
         self._settings = services.settings
         self._ceiling = services.settings.poll_ceiling
         self._origins = Origins(services.settings)
         self._proxies = Proxies(services.settings)
         self._serving: dict[str, tuple[object, bool, bytes]] = {}
         self._table: dict[tuple[str, str], HotHandler] = {}
-        for room in services.rooms.all():
+        self._rooms = services.rooms
+        self._fill_table()
+
+    def _fill_table(self) -> None:
+        self._generation = self._rooms.generation
+        self._table.clear()
+        for room in self._rooms.all():
             prefixes = ["/rooms/" + room.name, *([""] if room.name == "default" else [])]
             for prefix in prefixes:
                 self._add("POST", prefix + "/join", "join", room, self._join)
@@ -60,6 +67,8 @@ class HotRoutes:
 
     def find(self, scope: Scope) -> HotHandler | None:
         """The handler of a request, when it is for a hot route."""
+        if self._generation != self._rooms.generation:  # a room has come or gone
+            self._fill_table()
         return self._table.get((scope["method"], scope["path"]))
 
     def _add(
@@ -117,7 +126,12 @@ class HotRoutes:
         token = live = None
         if b"authorization" in headers or b"cookie" in headers:
             token, live = await self._live_ticket(room, headers)
-        issued = await self._visits.join(room, live, _idempotency_key(headers))
+        guest = None
+        if room.asks_joiners:
+            guest = lambda: self._guests.of(  # noqa: E731  # evaluated only when a new place is wanted
+                room, headers.get(b"x-identity-token"), self._proxies.address(scope, headers)
+            )
+        issued = await self._visits.join(room, live, _idempotency_key(headers), guest)
         if issued is not None:
             token, live = issued.token, issued.ticket
         assert token is not None and live is not None  # noqa: S101  # join returns None only for a live ticket

@@ -31,6 +31,7 @@ _PROBLEM_MEANINGS = {
     404: "There is no such thing.",
     405: "The path does not take this method.",
     409: "The request does not fit the present state.",
+    410: "It is over; `detail` and `visitStatus` say how.",
     413: "The body is too large.",
     423: "It is locked; `Retry-After` says when to try again.",
     429: "Too many requests; `Retry-After` says when to try again.",

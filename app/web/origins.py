@@ -9,7 +9,7 @@ Headers = Mapping[bytes, bytes]
 
 PREFLIGHT_HEADERS = (
     (b"access-control-allow-methods", b"GET, POST"),
-    (b"access-control-allow-headers", b"authorization, content-type, idempotency-key, x-request-id"),
+    (b"access-control-allow-headers", b"authorization, content-type, idempotency-key, x-identity-token, x-request-id"),
     (b"access-control-max-age", b"600"),
     (b"content-length", b"0"),
 )

@@ -4,19 +4,27 @@ from math import ceil
 from random import random
 from typing import NamedTuple
 
-from app.rooms.polling import MAX_POLL_S, poll_after_s
+from app.rooms.estimate import Wait
+from app.rooms.polling import MAX_POLL_S, MIN_POLL_S, poll_after_s
 from app.rooms.room import Room
-from app.rooms.window import Standing, Status, estimated_wait_ms
+from app.rooms.window import Standing, Status
 from app.tickets.tickets import Ticket
 
 _MESSAGES = {
     Status.WAITING: b"You are in line; keep this ticket and ask again after pollAfterSeconds.",
     Status.ACTIVE: b"It is your turn.",
+    Status.ENTERED: b"You are inside; your session goes on until it ends or you leave.",
     Status.EXPIRED: b"Your turn is over; join again for a new place.",
+    Status.PASSED: b"You were passed over because you had stopped asking; you are put back at the front as you ask now.",
+    Status.ENDED: b"Your visit has ended; join again for a new place.",
+    Status.CLOSED: b"Your turn is over, and this room takes no more visitors.",
     Status.PAUSED: b"The line stands still for now; you keep your place.",
     Status.RESET: b"This line was started anew; join again for a place in it.",
 }
 _STATUS_BYTES = {status: status.value.encode() for status in Status}
+
+
+NO_WAIT = Wait(0.0, 0.0, 0.0)
 
 
 class Reply(NamedTuple):
@@ -30,7 +38,7 @@ def render_place(room: Room, ticket: Ticket, stand: Standing, poll_ceiling: floa
     """The answer for one ticket; `token` is included when the visitor gets a new one."""
     snapshot = room.snapshot
     status = stand.status
-    wait_s = 0.0
+    wait_s, wait = 0.0, NO_WAIT
     poll_s = MAX_POLL_S
     active = b""
     if status is Status.ACTIVE:
@@ -38,11 +46,16 @@ def render_place(room: Room, ticket: Ticket, stand: Standing, poll_ceiling: floa
         active_s = (stand.active_ms if snapshot is None else min(stand.active_ms, snapshot.active_ms)) / 1000
         active = b',"activeForSeconds":%.1f' % active_s
         poll_s = poll_after_s(active_s, 0, poll_ceiling, active_s, random())
+    elif status is Status.PASSED:
+        poll_s = MIN_POLL_S
     elif snapshot is not None and (status is Status.WAITING or status is Status.PAUSED):
-        wait_s = estimated_wait_ms(snapshot, stand.ahead) / 1000
+        wait = room.wait(snapshot, stand.ahead)
+        wait_s = wait.expected_ms / 1000
         poll_s = poll_after_s(wait_s, snapshot.waiting, poll_ceiling, snapshot.active_ms / 1000, random())
+    if room.settings.pass_over:
+        room.note_asked(ticket.epoch, ticket.position, poll_s)
     body = (
-        b'{%b"room":"%b","position":%d,"status":"%b","ahead":%d,"estimatedWaitSeconds":%d,"pollAfterSeconds":%.1f%b,"epoch":%d,"stale":%b,"message":"%b"}'
+        b'{%b"room":"%b","position":%d,"status":"%b","ahead":%d,"estimatedWaitSeconds":%d,"estimatedWaitLowSeconds":%d,"estimatedWaitHighSeconds":%b,"pollAfterSeconds":%.1f%b,"epoch":%d,"stale":%b,"message":"%b"}'
         % (
             b'"token":"%b",' % token if token else b"",
             room.name_bytes,
@@ -50,6 +63,8 @@ def render_place(room: Room, ticket: Ticket, stand: Standing, poll_ceiling: floa
             _STATUS_BYTES[status],
             stand.ahead,
             ceil(wait_s),
+            wait.low_ms // 1000,
+            b"null" if wait.high_ms is None else b"%d" % ceil(wait.high_ms / 1000),
             poll_s,
             active,
             ticket.epoch,

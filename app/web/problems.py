@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.errors import StanchionError
+from app.errors import StanchionError, TurnedAway
 from app.logs import get_logger
 
 log = get_logger(__name__)
@@ -37,6 +37,11 @@ STATUS_BY_KIND: dict[str, int] = {
     "upstream-unavailable": 503,
     "upstream-timeout": 504,
     "too-busy": 503,
+    "room-full": 409,
+    "too-many-joins": 429,
+    "not-your-turn": 409,
+    "turn-over": 410,
+    "identity-refused": 401,
 }
 
 _TITLES = {
@@ -96,6 +101,8 @@ def kind_uri(kind: str) -> str:
 
 def status_of(error: StanchionError) -> int:
     """The status code of an error's kind; an unknown kind is a bug and stays a 500."""
+    if isinstance(error, TurnedAway):
+        return error.chosen_status
     return STATUS_BY_KIND.get(error.kind, 500)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from app.settings import IPNetwork, Settings
@@ -15,6 +15,18 @@ class Proxies:
         self._trusted = settings.trusted_proxies
         self._is_trusted = lru_cache(maxsize=1024)(lambda host: _inside(host, self._trusted))
 
+    def address(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
+        """The visitor's own address, as far as trusted proxies tell; an IPv6 one is cut to its /64."""
+        client = scope.get("client")
+        host = client[0] if client else "unknown"
+        hops = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",") if self._trusted else []
+        while hops and self._is_trusted(host):
+            hop = hops.pop().strip()
+            if not hop:
+                break
+            host = hop
+        return _grouped(host)
+
     def is_https(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> bool:
         """Whether the visitor's own connection is encrypted."""
         client = scope.get("client")
@@ -23,6 +35,19 @@ class Proxies:
             if forwarded is not None:
                 return forwarded.split(b",")[-1].strip() == b"https"
         return bool(scope["scheme"] == "https")
+
+
+def _grouped(host: str) -> str:
+    """The address as limits see it: an IPv6 subscriber has a whole /64."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ip_network((int(address) >> 64 << 64, 64)))
+    return str(address)
 
 
 def _inside(host: str, networks: tuple[IPNetwork, ...]) -> bool:

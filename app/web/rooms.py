@@ -19,9 +19,13 @@ class Place(Wire):
     token: str | None = Field(None, description="The ticket: always from /join; from /status when it was renewed.")
     room: str
     position: int = Field(ge=1, description="The place, counted from 1 in each epoch of the room.")
-    status: Literal["waiting", "active", "expired", "paused", "reset"]
+    status: Literal["waiting", "active", "entered", "expired", "passed", "ended", "paused", "closed", "reset"]
     ahead: int = Field(ge=0, description="How many visitors stand before this one.")
     estimated_wait_seconds: int = Field(ge=0, description="Until the turn, at the room's present pace.")
+    estimated_wait_low_seconds: int = Field(ge=0, description="The turn is likely not to come before this.")
+    estimated_wait_high_seconds: int | None = Field(
+        ge=0, description="The turn is likely to come before this; null while nothing can be said."
+    )
     poll_after_seconds: float = Field(gt=0, description="When to ask again; also as `Retry-After`.")
     active_for_seconds: float | None = Field(None, description="For an active visitor: what is left of the turn.")
     epoch: int = Field(ge=1, description="One more with every reset of the room.")
@@ -58,6 +62,7 @@ _TICKET_HEADERS = {
 }
 _JOIN_HEADERS = {
     "Idempotency-Key": "Up to 200 characters: the same key within ten minutes gives the same place.",
+    "X-Identity-Token": "Who joins, signed by the site, where the room asks: the same person has the same place.",
     **_TICKET_HEADERS,
 }
 
@@ -79,7 +84,7 @@ def _operations(prefix: str) -> tuple[Operation, ...]:
             headers=_JOIN_HEADERS,
             ticket=True,
             path_patterns=patterns,
-            problems=(400, 403, *missing, 409, 503),
+            problems=(400, 401, 403, 404, 409, 410, 429, 503),
         ),
         Operation(
             "GET",

@@ -68,13 +68,13 @@ class Project:
 
     def health(self, service: str) -> str:
         state = self.inspect(service)["State"]
-        return str(state.get("Health", {}).get("Status", state["Status"]))
+        return str((state.get("Health") or state)["Status"])
 
     def wait_until_healthy(self, *services: str, within_s: float = 90) -> None:
         deadline = time.monotonic() + within_s
         while True:
             health = {service: self.health(service) for service in services}
-            if set(health.values()) == {"healthy"}:
+            if set(health.values()) <= {"healthy", "running"}:  # running: it has no health check
                 return
             assert time.monotonic() < deadline, f"not healthy: {health}\n{self.logs()[-4000:]}"
             time.sleep(0.25)

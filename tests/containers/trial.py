@@ -3,6 +3,7 @@
 import json
 import time
 import tomllib
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,7 +17,8 @@ from tests.containers.engine import ROOT, Project, run
 from tests.containers.pods import the_pods_of_the_manifests_run
 
 REPLICAS = ("replica1", "replica2", "replica3")
-SERVICES = ("store", *REPLICAS, "nginx")
+WORKERS = ("worker1", "worker2", "worker3")
+SERVICES = ("store", *REPLICAS, "nginx", *WORKERS)
 
 
 class Trial:
@@ -86,7 +88,7 @@ class Trial:
             addresses = {binding["HostIp"] for published in bindings.values() for binding in published}
             assert addresses <= {"127.0.0.1"}
             assert bool(addresses) == (service == "nginx")
-        users = {service: self.project.inside(service, "id -u").strip() for service in (*REPLICAS, "nginx")}
+        users = {service: self.project.inside(service, "id -u").strip() for service in SERVICES if service != "store"}
         assert "0" not in users.values()
         return f"read-only file systems; only nginx is published, on 127.0.0.1; users {users}"
 
@@ -152,6 +154,41 @@ class Trial:
         assert len(lines) >= 200
         assert len(asked) <= len(lines) / 10, f"{len(asked)} of {len(lines)} went to a replica"
         return f"of {len(lines)} requests for /serving {len(asked)} reached a replica"
+
+    def the_stream_passes_nginx_unbuffered(self) -> str:
+        started_s = time.monotonic()
+        with self.client.stream("GET", "/events") as stream:
+            assert stream.status_code == 200
+            first = next(line for line in stream.iter_lines() if line.startswith("data:"))
+        took_s = time.monotonic() - started_s
+        assert json.loads(first.removeprefix("data:"))["room"] == "default"
+        return f"the first event came after {took_s * 1000:.0f} ms"
+
+    def a_lock_is_held_once(self) -> str:
+        with ThreadPoolExecutor(4) as pool:
+            statuses = sorted(pool.map(lambda _: self.client.get("/lock?id=trial").status_code, range(4)))
+        assert statuses == [200, 423, 423, 423]
+        return f"four at once: {statuses}"
+
+    def grabbed_tasks_are_all_different(self) -> str:
+        assert self.client.post("/create-tasks?count=30").is_success
+        with ThreadPoolExecutor(15) as pool:
+            replies = list(pool.map(lambda _: self.client.post("/grab-task"), range(15)))
+        assert {reply.status_code for reply in replies} == {200}
+        grabbed = [reply.json() for reply in replies]
+        assert len({task["taskId"] for task in grabbed}) == 15
+        by = Counter(task["grabbedBy"] for task in grabbed)
+        assert set(by) == {"WORKER-1", "WORKER-2", "WORKER-3"}
+        assert self.client.delete("/reset-tasks").is_success
+        return f"15 grabs of 30 tasks, 15 different ones: {dict(sorted(by.items()))}"
+
+    def the_workers_work(self) -> str:
+        body = {"type": "email", "payload": {"to": "someone@example.com"}, "maxRetries": 20}
+        ids = [self.client.post("/task", json=body).json()["taskId"] for _ in range(9)]
+        _until(lambda: all(self.client.get(f"/task/{id_}").json()["status"] == "completed" for id_ in ids), 90)
+        took = {worker: self.project.logs(worker).count("task_started") for worker in WORKERS}
+        assert all(took.values()), f"somebody had nothing to do: {took}"
+        return f"9 tasks done; taken by {took}"
 
     def one_replica_may_stop(self) -> str:
         before = self.crowd.refused
@@ -283,6 +320,10 @@ STEPS: tuple[Callable[[Trial], str], ...] = (
     Trial.a_crowd_joins_through_nginx,
     Trial.a_browser_sees_its_place,
     Trial.nginx_answers_the_crowd_from_its_cache,
+    Trial.the_stream_passes_nginx_unbuffered,
+    Trial.a_lock_is_held_once,
+    Trial.grabbed_tasks_are_all_different,
+    Trial.the_workers_work,
     Trial.one_replica_may_stop,
     Trial.one_replica_may_be_killed,
     Trial.replicas_restart_one_by_one_under_load,

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -74,6 +75,19 @@ def test_only_nginx_is_published_and_only_on_this_machine() -> None:
     assert "listen 8080" in nginx_conf()
     assert compose()["networks"]["store"] == {"internal": True}
     assert SERVICES["store"]["networks"] == ["store"]
+
+
+def test_three_workers_speak_to_nginx_by_a_name_that_it_answers_to() -> None:
+    workers = [service for name, service in SERVICES.items() if name.startswith("worker")]
+    assert [worker["environment"]["WORKER_ID"] for worker in workers] == ["worker-1", "worker-2", "worker-3"]
+    (names,) = re.findall(r"server_name (localhost [^;]+);", nginx_conf())
+    for worker in workers:
+        assert worker["command"] == ["worker"]
+        url = urlsplit(worker["environment"]["QUEUE_URL"])
+        assert url.hostname in names.split()
+        assert url.hostname in SERVICES
+        assert f"listen {url.port};" in nginx_conf()
+        assert "REDIS_URL" not in worker["environment"], "workers speak HTTP only"
 
 
 def test_the_store_keeps_what_it_was_told() -> None:

@@ -49,11 +49,13 @@ def test_what_a_cluster_needs_is_there() -> None:
     assert {title(doc) for doc in manifests()} >= {
         "ConfigMap/stanchion",
         "Deployment/stanchion",
+        "Deployment/stanchion-worker",
         "HorizontalPodAutoscaler/stanchion",
         "Namespace/stanchion",
         "NetworkPolicy/nobody",
         "NetworkPolicy/server",
         "NetworkPolicy/store",
+        "NetworkPolicy/worker",
         "PodDisruptionBudget/stanchion",
         "Service/stanchion",
         "Service/stanchion-store",
@@ -142,12 +144,31 @@ def test_ports_agree_from_the_image_to_the_service_and_the_network_policy() -> N
     assert [rule["port"] for rule in let_in["ports"]] == [store_port["containerPort"]]
 
 
+def test_the_workers_speak_to_the_service_and_may() -> None:
+    deployment = manifest("Deployment", "stanchion-worker")
+    (worker,) = containers(deployment)
+    assert deployment["spec"]["replicas"] == 3
+    assert worker["args"][0] == "worker"
+    assert worker["image"] == _server()["image"]
+    by_name = {item["name"]: item for item in worker["env"]}
+    assert by_name["QUEUE_URL"]["value"] == f"http://{manifest('Service')['metadata']['name']}"
+    assert by_name["TASK_TOKEN"]["valueFrom"]["secretKeyRef"]["optional"] is True
+    grace_s = float(worker["args"][worker["args"].index("--grace") + 1])
+    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > grace_s
+    to_server, _ = manifest("NetworkPolicy", "worker")["spec"]["egress"]
+    (peer,) = to_server["to"]
+    labels = manifest("Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert peer["podSelector"]["matchLabels"].items() <= labels.items()
+    assert [rule["port"] for rule in to_server["ports"]] == [_server()["ports"][0]["containerPort"]]
+
+
 def test_selectors_find_the_pods_they_mean() -> None:
     for kind, name, workload in (
         ("Service", "stanchion", manifest("Deployment")),
         ("Service", "stanchion-store", manifest("StatefulSet", "stanchion-store")),
         ("PodDisruptionBudget", "stanchion", manifest("Deployment")),
         ("NetworkPolicy", "server", manifest("Deployment")),
+        ("NetworkPolicy", "worker", manifest("Deployment", "stanchion-worker")),
         ("NetworkPolicy", "store", manifest("StatefulSet", "stanchion-store")),
     ):
         spec = manifest(kind, name)["spec"]

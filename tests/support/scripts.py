@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from app.rooms.marks import Marks
 from app.rooms.rooms import SCRIPTS
 from app.rooms.settings import RoomSettings
-from app.rooms.snapshot import Snapshot, merge, parse_snapshot
+from app.rooms.snapshot import Snapshot, merge, parse_look
 from app.store import keys
 
 NOW_KEY = "stanchion:test:now"
@@ -20,7 +21,9 @@ class ScriptedRoom:
         self.name = name
         self.now_ms = now_ms
         self._operation = 0
-        self._keys = {"state": keys.room_state(name), "windows": keys.room_windows(name)}
+        self.marks = Marks()
+        self._keys = keys.room_keys(name)
+        self._audited = {**self._keys, "audit": keys.room_audit(name)}
 
     def run(self, script: str, keys: dict[str, Any], args: dict[str, Any]) -> Any:
         self.client.set(NOW_KEY, self.now_ms, ex=600)
@@ -30,8 +33,8 @@ class ScriptedRoom:
     def declare(self, settings: RoomSettings, *, heal: bool = False) -> None:
         self.run(
             "declare",
-            {"state": self._keys["state"]},
-            {"seed": settings.digest(), "heal_ms": HEAL_MS, **_script_settings(settings)},
+            self._keys,
+            {"seed": settings.digest(), "epoch": 1, "heal_ms": HEAL_MS, **settings.script_args()},
         )
         if not heal:
             self.now_ms += HEAL_MS
@@ -39,33 +42,58 @@ class ScriptedRoom:
 
     def configure(self, settings: RoomSettings) -> None:
         version = int(self.client.hget(self._keys["state"], "settings_version"))
-        assert self.run("configure", self._keys, {"expected_version": version, **_script_settings(settings)})[0] == 0
+        args = {"expected_version": version, "who": "test", "before": "null", "after": "null", **settings.script_args()}
+        assert self.run("configure", self._audited, args)[0] == 0
 
-    def control(self, verb: str, expected_epoch: int = 0) -> list[Any]:
-        reply: list[Any] = self.run("control", self._keys, {"verb": verb, "expected_epoch": expected_epoch})
+    def control(self, verb: str, expected_epoch: int = 0, count: int = 0) -> list[Any]:
+        args = {"verb": verb, "expected_epoch": expected_epoch, "who": "test", "count": count}
+        reply: list[Any] = self.run("control", self._audited, args)
+        return reply
+
+    def enter(self, epoch: int, position: int, until_run_ms: int = 0) -> list[Any]:
+        args = {"heal_ms": HEAL_MS, "epoch": epoch, "position": position, "until_run_ms": until_run_ms}
+        reply: list[Any] = self.run("enter", self._keys, args)
+        return reply
+
+    def renew(self, epoch: int, position: int) -> list[Any]:
+        reply: list[Any] = self.run("renew", self._keys, {"heal_ms": HEAL_MS, "epoch": epoch, "position": position})
+        return reply
+
+    def leave(self, epoch: int, position: int) -> list[Any]:
+        args = {"heal_ms": HEAL_MS, "epoch": epoch, "who": "", "positions": [position]}
+        reply: list[Any] = self.run("leave", self._audited, args)
+        return reply
+
+    def seen(self, epoch: int, position: int, told_ms: int) -> list[Any]:
+        reply: list[Any] = self.run("seen", self._keys, {"epoch": epoch, "sightings": [position, told_ms]})
         return reply
 
     def join(self, count: int, operation: str | None = None) -> list[Any]:
+        """What the script answers up to the end of the turn; `join_all` has the rest."""
+        return self.join_all(count, operation)[:7]
+
+    def join_all(self, count: int, operation: str | None = None) -> list[Any]:
         self._operation += 1
         reply: list[Any] = self.run(
             "join",
             {
                 **self._keys,
                 "operation": keys.room_operation(self.name, operation or f"op{self._operation}"),
-                "idempotency": [],
+                "special": [],
             },
             {
                 "count": count,
                 "heal_ms": HEAL_MS,
                 "operation_ttl_ms": 10_000,
-                "idempotency_ttl_ms": 600_000,
-                "keyed": [],
+                "address_window_ms": 60_000,
+                "told_ms": 60_000,
+                "special": [],
             },
         )
         return reply
 
-    def tick(self, known: Snapshot | None = None) -> Snapshot:
-        return self._look("tick", known, {"heal_ms": HEAL_MS})
+    def tick(self, known: Snapshot | None = None, late_ms: int = -1) -> Snapshot:
+        return self._look("tick", known, {"heal_ms": HEAL_MS, "late_ms": late_ms})
 
     def observe(self, known: Snapshot | None = None) -> Snapshot:
         return self._look("observe", known, {})
@@ -77,20 +105,15 @@ class ScriptedRoom:
             {
                 "known_settings_version": 0,
                 "known_edge": known.window_edges[-1] if known and known.window_edges else 0,
+                "known_log": self.marks.log_cursor if known else 0,
+                "known_done": self.marks.done_cursor if known else 0,
                 **args,
             },
         )
         assert reply[0] == 0
-        seen, _ = parse_snapshot(self.name, [item.encode() if isinstance(item, str) else item for item in reply])
+        look = parse_look(self.name, [item.encode() if isinstance(item, str) else item for item in reply])
+        seen = look.snapshot
+        self.marks.take(seen, look.log, look.done)
         merged, behind = merge(known, seen, (0, 0))
         assert not behind
         return merged
-
-
-def _script_settings(settings: RoomSettings) -> dict[str, Any]:
-    return {
-        "settings": settings.as_json(),
-        "size": settings.window_size,
-        "interval_ms": settings.interval_ms,
-        "active_ms": settings.active_ms,
-    }

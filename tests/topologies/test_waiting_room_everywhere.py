@@ -70,7 +70,7 @@ async def test_replicas_share_keys_and_a_pause_reaches_all(store_url: str) -> No
         tickets = [(await first.post("/join")).json() for _ in range(5)]
         bearer = {"Authorization": f"Bearer {tickets[4]['token']}"}
         assert (await second.get("/status", headers=bearer)).status_code == 200
-        await services.rooms.control("default", "pause")
+        await services.operator.control("default", "pause", "test")
 
         async def paused() -> bool:
             return bool((await second.get("/serving")).json()["paused"])

@@ -108,6 +108,7 @@ async def crowd_of(
     async with app.starlette.router.lifespan_context(app.starlette) as state:
         assert state is not None
         services: Services = state["services"]
+        services.rooms._clock = SystemClock()  # the streams' second is the test's; the rooms are looked at all the time
         await eventually(lambda: services.has_snapshot and not services.rooms.get("default").snapshot.healing)  # type: ignore[union-attr]
         served = with_state(app, state)
         transport = httpx.ASGITransport(served)
@@ -140,7 +141,7 @@ async def test_a_change_reaches_every_stream_of_the_room_and_no_other(server: Re
     async with crowd_of(settings_for(server)) as (crowd, services, _):
         await crowd.add(500)
         other = await crowd.add(path="/rooms/concert/events")
-        await services.rooms.control("default", "pause")
+        await services.operator.control("default", "pause", "test")
         here = [reader for reader in crowd.readers if reader is not other]
         await eventually(lambda: all(reader.states[-1]["paused"] for reader in here))
         assert [len(reader.states) for reader in here] == [2] * 500
@@ -153,7 +154,7 @@ async def test_joins_alone_push_nothing(server: RealServer) -> None:
         for _ in range(3):
             await client.post("/join")
         await eventually(lambda: services.rooms.get("default").snapshot.last == 3)  # type: ignore[union-attr]
-        await services.rooms.control("default", "pause")
+        await services.operator.control("default", "pause", "test")
         await eventually(lambda: len(reader.states) == 2)
         assert (reader.states[-1]["last"], reader.states[-1]["paused"]) == (3, True)
 
@@ -173,10 +174,10 @@ async def test_changes_in_quick_succession_are_pushed_once_a_second_at_most(serv
     async with crowd_of(settings_for(server), clock) as (crowd, services, _):
         reader = await crowd.add()
         for verb, is_paused in (("pause", True), ("resume", False), ("pause", True)):
-            await services.rooms.control("default", verb)
+            await services.operator.control("default", verb, "test")
             await eventually(lambda is_paused=is_paused: services.rooms.get("default").snapshot.paused is is_paused)  # type: ignore[misc, union-attr]
         await eventually(lambda: len(reader.states) == 2)
-        await services.rooms.control("default", "close")
+        await services.operator.control("default", "close", "test")
         await eventually(lambda: services.rooms.get("default").snapshot.closed)  # type: ignore[union-attr]
         clock.passed_s += 0.9
         await asyncio.sleep(3 * LOOK_EVERY_S)
@@ -192,7 +193,7 @@ async def test_a_reader_who_cannot_keep_up_holds_up_nobody_and_gets_the_newest_s
         quick = await crowd.add()
         slow.room.clear()
         for number, verb in enumerate(("pause", "close"), 2):
-            await services.rooms.control("default", verb)
+            await services.operator.control("default", verb, "test")
             await eventually(lambda number=number: len(quick.states) == number)  # type: ignore[misc]
         assert len(slow.states) == 1
         slow.room.set()

@@ -175,7 +175,7 @@ async def test_a_paused_room_says_that_places_are_kept(app: tuple[httpx.AsyncCli
     client, services = app
     for _ in range(2):
         await client.post("/join")
-    await services.rooms.control("default", "pause")
+    await services.operator.control("default", "pause", "test")
     await client.post("/join", headers=FORM)
     await eventually(lambda: services.rooms.get("default").snapshot.paused)  # type: ignore[union-attr]
     page = await client.get("/")
@@ -187,7 +187,7 @@ async def test_a_closed_room_says_so_and_a_refused_button_leads_back_with_the_re
     app: tuple[httpx.AsyncClient, Services],
 ) -> None:
     client, services = app
-    await services.rooms.control("default", "close")
+    await services.operator.control("default", "close", "test")
     await eventually(lambda: services.rooms.get("default").snapshot.closed)  # type: ignore[union-attr]
     assert state_of(await client.get("/")) == "closed"
     posted = await client.post("/join", headers=FORM)

@@ -1,5 +1,5 @@
--- Count the running time and move the edge when it is due. The mirror of app/rooms/window.py.
---@include state
+-- Count the running time and give the turns that are due. The mirror of app/rooms/window.py.
+--@include admit
 
 -- Nobody looked at the room for longer than this: an outage, which must cost nobody their time.
 local OUTAGE_MS = 2000
@@ -19,50 +19,68 @@ local function moved_edge(edge, size, gaps)
   return edge + left
 end
 
--- A line that nobody has joined takes a new batch size at once; a smaller one begins a new epoch, for an edge
--- never moves back within one.
-local function resize_empty_line(state)
-  if state.last > 0 then return end
-  if state.size < state.edge then state.epoch = state.epoch + 1 end
-  state.edge = state.size
-end
-
-local function add_window(windows_key, state)
-  local until_run_ms = state.run_ms + state.active_ms
-  redis.call('ZADD', windows_key, state.edge, string.format('%.0f:%.0f', state.edge, until_run_ms))
-  state.expires_run_ms = math.max(state.expires_run_ms, until_run_ms)
-end
-
 -- Forget windows whose time is over, from the oldest on; the floor remembers them.
-local function drop_ended_windows(windows_key, state)
+local function drop_ended_windows(state)
   while true do
-    local first = redis.call('ZRANGE', windows_key, 0, 0)[1]
+    local first = redis.call('ZRANGE', ROOM.windows, 0, 0)[1]
     if not first then return end
     local edge, until_run_ms = string.match(first, '^(%d+):(%d+)$')
     if tonumber(until_run_ms) > state.run_ms then return end
     state.floor = math.max(state.floor, tonumber(edge))
-    redis.call('ZREM', windows_key, first)
+    redis.call('ZREM', ROOM.windows, first)
   end
 end
 
-local function advance(windows_key, state, now)
+local function count_time(state, now)
   local elapsed_ms = math.max(0, now - state.ticked_at_ms)
   -- A quiet room has nobody whose time could run out, so it need not be ticked and its gaps are no outages.
   local quiet = state.last <= state.edge and state.run_ms >= state.expires_run_ms
   if state.paused == 1 or state.heal_until_ms > 0 or (elapsed_ms > OUTAGE_MS and not quiet) then elapsed_ms = 0 end
   state.run_ms = state.run_ms + elapsed_ms
   state.ticked_at_ms = now
-  local due = state.run_ms - state.moved_run_ms >= state.interval_ms
-  if due and state.last > state.edge and state.paused == 0 and state.heal_until_ms == 0 then
-    state.edge = moved_edge(state.edge, state.size, read_gaps(state.gaps))
-    state.moved_run_ms = state.run_ms
-    state.version = state.version + 1
-    add_window(windows_key, state)
-    local kept = {}
-    for _, gap in ipairs(read_gaps(state.gaps)) do
-      if gap[2] > state.edge then kept[#kept + 1] = gap end
-    end
-    state.gaps = write_gaps(kept)
+end
+
+-- Let a batch of `size` places in at once.
+local function move_edge(state, size)
+  state.edge = moved_edge(state.edge, size, read_gaps(state.gaps))
+  state.version = state.version + 1
+  add_window(state, state.run_ms + state.active_ms)
+  drop_passed_gaps(state)
+end
+
+-- At its time a room opens with a whole batch: for those who came before, or for the first to come.
+local function open_in_time(state, now)
+  if state.opened == 1 or state.heal_until_ms > 0 or state.paused == 1 then return end
+  if now < (limits_of(state).opensAtMs or 0) then return end
+  state.opened = 1
+  state.version = state.version + 1
+  state.batch_left = state.size
+  state.moved_run_ms = state.run_ms
+  if state.counted == 1 then return end
+  if state.last > 0 then
+    state.moved_run_ms = state.run_ms - state.interval_ms
+  else
+    state.edge = state.size
   end
-  drop_ended_windows(windows_key, state)
+end
+
+local function advance(state, now)
+  count_time(state, now)
+  open_in_time(state, now)
+  end_sessions(state, now)
+  end_turns(state)
+  if state.paused == 0 and state.heal_until_ms == 0 and state.opened == 1 then
+    if state.counted == 1 then
+      admit(state, limits_of(state), now)
+    elseif state.run_ms - state.moved_run_ms >= state.interval_ms and state.last > state.edge then
+      state.moved_run_ms = state.run_ms
+      move_edge(state, state.size)
+    end
+  end
+  drop_ended_windows(state)
+  forget_done(state, now)
+  if state.draining == 1 and state.last <= state.edge and redis.call('ZCARD', ROOM.front) == 0 then
+    state.draining = 0
+    state.version = state.version + 1
+  end
 end

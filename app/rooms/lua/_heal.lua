@@ -1,6 +1,6 @@
 -- Healing: after the server has lost its last writes, the live replicas put together what they saw.
 --@include run_id
---@include advance
+--@include settle
 
 -- Healing waits for replicas that are known to live, but not for ever: one of them may have died as well.
 local HEAL_LIMIT_MS = 3000
@@ -21,7 +21,7 @@ local function notice_restart(state, now, heal_ms)
 end
 
 -- End healing once everyone known has reported, leaving out as many positions as a period's peak of joins.
-local function finish_healing(windows_key, state, now)
+local function finish_healing(state, now)
   if state.heal_until_ms == 0 or now < state.heal_until_ms then return end
   local _, commas = string.gsub(state.heal_by, ',', '')
   if commas - 1 < state.heal_expect and now < state.heal_from_ms + HEAL_LIMIT_MS then return end
@@ -37,13 +37,11 @@ local function finish_healing(windows_key, state, now)
   state.edge = state.edge + math.min(gap, ahead_of_joins)
   state.last = state.last + gap
   state.gap_total = state.gap_total + gap
-  local kept = {}
-  for _, item in ipairs(gaps) do
-    if item[2] > state.edge then kept[#kept + 1] = item end
-  end
-  state.gaps = write_gaps(kept)
+  state.gaps = write_gaps(gaps)
+  drop_passed_gaps(state)
   -- Whoever stands between the last known window and the edge gets a whole active time from now.
-  local newest = redis.call('ZREVRANGE', windows_key, 0, 0)[1]
+  local newest = redis.call('ZREVRANGE', ROOM.windows, 0, 0)[1]
   local covered = math.max(state.floor, newest and tonumber(string.match(newest, '^(%d+):')) or 0)
-  if state.edge > covered then add_window(windows_key, state) end
+  if state.edge > covered then add_window(state, state.run_ms + state.active_ms) end
+  if state.counted == 1 then fill_turns(state, 0) end
 end

@@ -21,19 +21,30 @@
 --   peak               most joins seen in one bucket
 --   bucket_at_ms, bucket_n
 --                      the bucket being counted
+--   counted            1 when turns are counted one by one: with a rate, maxActive, passing over, or no line at all
+--   opened             0 until the time in the settings has come
+--   draining           1 while the line is served for the last time
+--   seq                the last sequence number of log and done: about the server's time in µs, and always rising
+--   admitted           how many turns were given one by one, in all
+--   batch_left         counted rooms with batches: how many places of the present batch are left
+--   rate_empty_us      rooms with a rate: the running time, in µs, since which the allowance has been filling
 -- and these texts, read where they are needed:
 --   run_id             the server process that the state was last written under
 --   gaps               "after:to,…": positions after+1..to were left out and belong to nobody
 --   heal_by            ",id,id,": replicas that have reported in this healing
+--   limits             what scripts need of the other settings, as JSON; see RoomSettings.limits
 --   settings           the room's settings as JSON
 --   seed               digest of the declared settings that were applied last
 local FIELDS = {
   'epoch', 'last', 'edge', 'floor', 'run_ms', 'ticked_at_ms', 'moved_run_ms', 'expires_run_ms', 'paused', 'closed',
   'size', 'interval_ms', 'active_ms', 'version', 'settings_version', 'heal_until_ms', 'heal_from_ms', 'heal_expect',
-  'heals', 'gap_total', 'peak', 'bucket_at_ms', 'bucket_n',
-  'run_id', 'gaps', 'heal_by',
+  'heals', 'gap_total', 'peak', 'bucket_at_ms', 'bucket_n', 'counted', 'opened', 'draining', 'seq', 'admitted',
+  'batch_left', 'rate_empty_us',
+  'run_id', 'gaps', 'heal_by', 'limits',
 }
-local NUMBERS = #FIELDS - 3 -- the last three are texts
+local NUMBERS = #FIELDS - 4 -- the last four are texts
+
+local function text(number) return string.format('%.0f', number) end
 
 local function load_state(key)
   local values = redis.call('HMGET', key, unpack(FIELDS))
@@ -56,16 +67,22 @@ local function save_state(key, state)
     local value = state[name]
     if value ~= stored[i] then
       changes[n + 1] = name
-      changes[n + 2] = i <= NUMBERS and string.format('%.0f', value) or value
+      changes[n + 2] = i <= NUMBERS and text(value) or value
       n = n + 2
     end
   end
   if n > 0 then redis.call('HSET', key, unpack(changes)) end
 end
 
-local function read_gaps(text)
+-- The settings beyond the batches; read only where a script needs them, for most rooms have none.
+local function limits_of(state)
+  if state.limits == '' then return {} end
+  return cjson.decode(state.limits)
+end
+
+local function read_gaps(listed)
   local gaps = {}
-  for after, to in string.gmatch(text, '(%d+):(%d+)') do
+  for after, to in string.gmatch(listed, '(%d+):(%d+)') do
     gaps[#gaps + 1] = { tonumber(after), tonumber(to) }
   end
   return gaps
@@ -75,4 +92,23 @@ local function write_gaps(gaps)
   local parts = {}
   for _, gap in ipairs(gaps) do parts[#parts + 1] = string.format('%.0f:%.0f', gap[1], gap[2]) end
   return table.concat(parts, ',')
+end
+
+-- Forget the gaps that the edge has passed.
+local function drop_passed_gaps(state)
+  if state.gaps == '' then return end
+  local kept = {}
+  for _, gap in ipairs(read_gaps(state.gaps)) do
+    if gap[2] > state.edge then kept[#kept + 1] = gap end
+  end
+  state.gaps = write_gaps(kept)
+end
+
+local function waiting_in(state)
+  local waiting = math.max(0, state.last - state.edge)
+  if state.gaps == '' then return waiting end
+  for _, gap in ipairs(read_gaps(state.gaps)) do
+    waiting = waiting - math.max(0, math.min(gap[2], state.last) - math.max(gap[1], state.edge))
+  end
+  return math.max(0, waiting)
 end

@@ -1,57 +1,140 @@
--- Give a batch of visitors the next positions, in their order; those with a known Idempotency-Key get theirs again.
--- KEYS: state, windows, operation, idempotency...
--- ARGV: count, heal_ms, operation_ttl_ms, idempotency_ttl_ms, keyed...
--- Returns: {0, now_ms, epoch, first, edge, run_ms, until_run_ms, '' or "epoch:position:until:joined_ms:ticket_id"…},
---   {-1} no such room, {-2, wait_ms} healing, {-3} closed
+-- Give a batch of visitors the next positions, in their order, and whoever the limits have room for their turn.
+-- KEYS: state, windows, turns, sessions, log, done, front, passed, seen, operation, special...
+-- ARGV: count, heal_ms, operation_ttl_ms, address_window_ms, told_ms, special...
+-- Returns: {0, now_ms, epoch, first, edge, run_ms, until_run_ms, given, '' or "epoch:position:until:joined_ms:ticket_id" or "!wait_ms"…},
+--   {-1} no such room, {-2, wait_ms} healing, {-3} closed, {-6} turned away
 --@include now
 --@include heal
 
--- `keyed` is, for each idempotency key, its index within the batch (from 0) and the ticket id to store.
-local state = load_state(KEYS[1])
+-- A special visitor brings five arguments: the index within the batch (from 0), the ticket id, how long the place
+-- is kept under a key of the visitor's own (0: there is none), whether only a live place counts (1 for identities,
+-- 0 for idempotency keys), and how many joins the address may make in its window (0: any number). The special keys
+-- are, in their order, the visitor's own and the address's, where there are such.
+
+local function place_is_live(state, stored)
+  local epoch, position, until_run_ms = string.match(stored, '^(%d+):(%d+):(%d+):')
+  if tonumber(epoch) ~= state.epoch then return false end
+  if redis.call('ZSCORE', ROOM.done, position) then return false end
+  if tonumber(position) > state.edge then return true end
+  for _, key in ipairs({ ROOM.turns, ROOM.sessions, ROOM.front, ROOM.passed }) do
+    if redis.call('ZSCORE', key, position) then return true end
+  end
+  if state.counted == 1 then return false end
+  if tonumber(until_run_ms) > 0 then return tonumber(until_run_ms) > state.run_ms end
+  return redis.call('ZRANGEBYSCORE', ROOM.windows, position, '+inf', 'LIMIT', 0, 1)[1] ~= nil
+end
+
+local function read_specials()
+  local specials, key = {}, 11
+  for i = 6, #ARGV, 5 do
+    local special = { index = tonumber(ARGV[i]), ticket_id = ARGV[i + 1], ttl_ms = tonumber(ARGV[i + 2]),
+      live_only = ARGV[i + 3] == '1', limit = tonumber(ARGV[i + 4]) }
+    if special.ttl_ms > 0 then
+      special.key = KEYS[key]
+      key = key + 1
+    end
+    if special.limit > 0 then
+      special.address = KEYS[key]
+      key = key + 1
+    end
+    specials[#specials + 1] = special
+  end
+  return specials
+end
+
+-- What a special visitor gets instead of a new place, if anything; the limit counts new places only.
+local function answered(state, special, first_with)
+  if special.key then
+    local stored = redis.call('GET', special.key)
+    if stored and tonumber(string.match(stored, '^(%d+):')) == state.epoch
+      and not (special.live_only and not place_is_live(state, stored)) then
+      return stored
+    end
+    if first_with[special.key] then return first_with[special.key] end
+  end
+  if special.address then
+    local joins = redis.call('INCR', special.address)
+    if joins == 1 then redis.call('PEXPIRE', special.address, ARGV[4]) end
+    if joins > special.limit then return '!' .. math.max(1, redis.call('PTTL', special.address)) end
+  end
+  if special.key then first_with[special.key] = special end
+  return nil
+end
+
+-- How many more may join: those who would wait beyond maxWaiting may not.
+local function places_left(state, limits, wanted)
+  if not limits.maxWaiting then return wanted end
+  local waiting, at_once = waiting_in(state) + redis.call('ZCARD', ROOM.front), 0
+  if waiting == 0 and state.opened == 1 and state.paused == 0 then
+    at_once = state.counted == 1 and allowance(state, limits) or state.edge - state.last
+  end
+  return math.min(wanted, math.max(0, at_once) + math.max(0, limits.maxWaiting - waiting))
+end
+
+-- Whoever has just joined was told when to ask again, and is present until well after that.
+local function note_present(state, limits, first)
+  if not limits.passOverMs then return end
+  local present_until = text(state.run_ms + tonumber(ARGV[5]) + limits.passOverMs)
+  for position = first, state.last do redis.call('ZADD', ROOM.seen, present_until, text(position)) end
+end
+
+local state = load_state(ROOM.state)
 if not state then return { -1 } end
-local again = redis.call('GET', KEYS[3])
+local again = redis.call('GET', KEYS[10])
 if again then return cjson.decode(again) end
 local now = now_ms()
 notice_restart(state, now, tonumber(ARGV[2]))
-finish_healing(KEYS[2], state, now)
-advance(KEYS[2], state, now)
-if state.heal_until_ms > 0 then
-  save_state(KEYS[1], state)
-  return { -2, math.max(1, state.heal_until_ms - now) }
-end
-if state.closed == 1 then
-  save_state(KEYS[1], state)
-  return { -3 }
+finish_healing(state, now)
+advance(state, now)
+local limits = limits_of(state)
+local refused = state.heal_until_ms > 0 and { -2, math.max(1, state.heal_until_ms - now) }
+  or state.closed == 1 and { -3 } or limits.method == 'reject' and { -6 }
+if refused then
+  save_state(ROOM.state, state)
+  return refused
 end
 
+local specials, answers, first_with, known = read_specials(), {}, {}, 0
+for i, special in ipairs(specials) do
+  special.order = special.index - known
+  answers[i] = answered(state, special, first_with)
+  if answers[i] then known = known + 1 end
+end
 local first = state.last + 1
+local given = places_left(state, limits, tonumber(ARGV[1]) - known)
+local behind_edge = first <= state.edge
+state.last = state.last + given
+if behind_edge and given > 0 then state.expires_run_ms = math.max(state.expires_run_ms, state.run_ms + state.active_ms) end
 local until_run_ms = state.run_ms + state.active_ms
-local reply = { 0, now, state.epoch, first, state.edge, state.run_ms, until_run_ms }
-local known = 0
-for i = 4, #KEYS do
-  local index, ticket_id = tonumber(ARGV[5 + (i - 4) * 2]), ARGV[6 + (i - 4) * 2]
-  local stored = redis.call('GET', KEYS[i])
-  if stored and tonumber(string.match(stored, '^(%d+):')) == state.epoch then
-    known = known + 1
-    reply[#reply + 1] = stored
-  else
-    local position = first + index - known
-    local active_until = position <= state.edge and until_run_ms or 0
-    stored = string.format('%.0f:%.0f:%.0f:%.0f:%s', state.epoch, position, active_until, now, ticket_id)
-    redis.call('SET', KEYS[i], stored, 'PX', ARGV[4])
-    reply[#reply + 1] = ''
-  end
+note_present(state, limits, first)
+if state.counted == 1 and given > 0 and state.paused == 0 and state.opened == 1 then
+  admit(state, limits, now)
+  local newest = redis.call('ZREVRANGE', ROOM.windows, 0, 0)[1]
+  until_run_ms = newest and tonumber(string.match(newest, ':(%d+)$')) or until_run_ms
 end
 
-local given = tonumber(ARGV[1]) - known
-state.last = state.last + given
-if given > 0 and first <= state.edge then state.expires_run_ms = math.max(state.expires_run_ms, until_run_ms) end
+local function keep_place(special)
+  local position = first + special.order
+  if not special.key or special.order >= given then return '' end
+  local active_until = position <= state.edge and until_run_ms or 0
+  special.stored = string.format('%.0f:%.0f:%.0f:%.0f:%s', state.epoch, position, active_until, now, special.ticket_id)
+  redis.call('SET', special.key, special.stored, 'PX', text(special.ttl_ms))
+  return ''
+end
+
+local reply = { 0, now, state.epoch, first, state.edge, state.run_ms, until_run_ms, given }
+for i, special in ipairs(specials) do
+  local answer = answers[i] or keep_place(special)
+  if type(answer) == 'table' then answer = answer.stored or '' end
+  reply[#reply + 1] = answer
+end
+
 if now - state.bucket_at_ms >= tonumber(ARGV[2]) then
   state.bucket_at_ms = now
   state.bucket_n = 0
 end
 state.bucket_n = state.bucket_n + given
 state.peak = math.max(state.peak, state.bucket_n)
-save_state(KEYS[1], state)
-redis.call('SET', KEYS[3], cjson.encode(reply), 'PX', ARGV[3])
+save_state(ROOM.state, state)
+redis.call('SET', KEYS[10], cjson.encode(reply), 'PX', ARGV[3])
 return reply

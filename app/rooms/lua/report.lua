@@ -1,20 +1,25 @@
 -- Tell the room what a replica has seen of it; what the server has lost comes back, and nothing ever moves back.
--- KEYS: state, windows
--- ARGV: heal_ms, replica, live_replicas, epoch, last, edge, floor, run_ms, moved_run_ms, expires_run_ms, peak, settings_version, settings, size, interval_ms, active_ms, windows...
+-- KEYS: state, windows, turns, sessions, log, done, front, passed, seen
+-- ARGV: heal_ms, replica, live_replicas, epoch, last, edge, floor, run_ms, moved_run_ms, expires_run_ms, peak, settings_version, size, interval_ms, active_ms, counted, limits, settings, windows...
 -- Returns: {0, 1 when the report brought something back else 0}, or {-1} when there is no such room
 --@include now
 --@include heal
 
-local state = load_state(KEYS[1])
+local state = load_state(ROOM.state)
 if not state then return { -1 } end
 local now = now_ms()
 notice_restart(state, now, tonumber(ARGV[1]))
 local brought = 0
 local epoch, last, edge = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+if tonumber(ARGV[12]) > state.settings_version then
+  local heal_until_ms = state.heal_until_ms
+  apply_settings(state, now, { ARGV[13], ARGV[14], ARGV[15], ARGV[16], ARGV[17], ARGV[18] })
+  state.settings_version, state.heal_until_ms = tonumber(ARGV[12]), heal_until_ms
+  brought = 1
+end
 if epoch > state.epoch then
-  state.epoch = epoch
-  state.last, state.edge, state.floor, state.gaps = 0, 0, 0, ''
-  redis.call('DEL', KEYS[2])
+  start_anew(state, now)
+  state.epoch, state.edge = epoch, 0
   brought = 1
 end
 if epoch == state.epoch then
@@ -26,16 +31,10 @@ if epoch == state.epoch then
   state.moved_run_ms = math.max(state.moved_run_ms, tonumber(ARGV[9]))
   state.expires_run_ms = math.max(state.expires_run_ms, tonumber(ARGV[10]))
   state.peak = math.max(state.peak, tonumber(ARGV[11]))
-  for i = 17, #ARGV do
+  for i = 19, #ARGV do
     local window_edge = tonumber(string.match(ARGV[i], '^(%d+):'))
-    if window_edge > state.floor then redis.call('ZADD', KEYS[2], window_edge, ARGV[i]) end
+    if window_edge > state.floor then redis.call('ZADD', ROOM.windows, window_edge, ARGV[i]) end
   end
-end
-if tonumber(ARGV[12]) > state.settings_version then
-  state.settings_version = tonumber(ARGV[12])
-  state.size, state.interval_ms, state.active_ms = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
-  redis.call('HSET', KEYS[1], 'settings', ARGV[13])
-  brought = 1
 end
 if state.heal_until_ms > 0 then
   state.heal_expect = math.max(state.heal_expect, tonumber(ARGV[3]))
@@ -44,5 +43,5 @@ if state.heal_until_ms > 0 then
   end
 end
 if brought == 1 then state.version = state.version + 1 end
-save_state(KEYS[1], state)
+save_state(ROOM.state, state)
 return { 0, brought }

@@ -1,0 +1,203 @@
+"""`stanchion rooms …`: make, look at, steer and delete rooms of a running service."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.cli.connection import operator_api
+
+rooms = typer.Typer(name="rooms", help="The rooms: make, look at, steer and delete them.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The room.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the service's answer as JSON.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Argument(help="Settings as name=value, like maxActive=500; an empty value means the default."),
+]
+
+_GATES = {"open": "green", "closed": "red", "draining": "yellow", "opens-later": "cyan"}
+
+
+def _pairs(given: list[str] | None) -> dict[str, Any]:
+    """`name=value` as a mapping; values are JSON where they can be read so, else text."""
+    found: dict[str, Any] = {}
+    for item in given or ():
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f"{item!r} is not name=value")
+        try:
+            found[name] = json.loads(value) if value else None
+        except ValueError:
+            found[name] = value
+    return found
+
+
+def _show(room: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(room, indent=2))
+        return
+    _table([room])
+    settings = Table("setting", "value", title=f"settings of {room['room']}, version {room['settingsVersion']}")
+    for name, value in room["settings"].items():
+        settings.add_row(name, "[dim]default[/dim]" if value is None else str(value))
+    Console().print(settings)
+
+
+def _table(listed: list[dict[str, Any]]) -> None:
+    table = Table("room", "gate", "line", "waiting", "turns", "sessions", "served", "last", "epoch")
+    for room in listed:
+        line = "[yellow]paused[/yellow]" if room["paused"] else "[green]moving[/green]"
+        colour = _GATES.get(room["gate"], "white")
+        numbers = (str(room[name]) for name in ("waiting", "turns", "sessions", "edge", "last", "epoch"))
+        table.add_row(f"[bold]{room['room']}[/bold]", f"[{colour}]{room['gate']}[/{colour}]", line, *numbers)
+    Console().print(table)
+
+
+@rooms.command("list")
+def list_rooms(as_json: AsJson = False) -> None:
+    """Every room."""
+    with operator_api() as api:
+        answer = api.call("GET", "/admin/api/rooms")
+    if as_json:
+        print(json.dumps(answer, indent=2))
+    else:
+        _table(answer["rooms"])
+
+
+@rooms.command()
+def show(room: Name, as_json: AsJson = False) -> None:
+    """One room with its settings."""
+    with operator_api() as api:
+        _show(api.call("GET", f"/admin/api/rooms/{room}"), as_json)
+
+
+@rooms.command()
+def create(room: Name, settings: Settings = None, as_json: AsJson = False) -> None:
+    """Make a room; every replica serves it within a second."""
+    with operator_api() as api:
+        answer = api.call("POST", "/admin/api/rooms", json={"room": room, "settings": _pairs(settings)})
+    _show(answer, as_json)
+
+
+@rooms.command("set")
+def change(room: Name, settings: Settings = None, as_json: AsJson = False) -> None:
+    """Change settings; those not named stay as they are."""
+    with operator_api() as api:
+        _show(api.call("PATCH", f"/admin/api/rooms/{room}", json={"settings": _pairs(settings)}), as_json)
+
+
+@rooms.command()
+def delete(room: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Take a room away; its tickets hold no more."""
+    if not yes:
+        typer.confirm(f"Delete the room {room}, with everybody in it?", abort=True)
+    with operator_api() as api:
+        api.call("DELETE", f"/admin/api/rooms/{room}")
+    Console().print(f"The room [bold]{room}[/bold] is gone.")
+
+
+def _act(room: str, verb: str, as_json: bool, body: dict[str, Any] | None = None) -> None:
+    with operator_api() as api:
+        answer = api.call("POST", f"/admin/api/rooms/{room}/{verb}", json=body or {})
+    if as_json:
+        print(json.dumps(answer, indent=2))
+    else:
+        _table([answer])
+
+
+@rooms.command()
+def pause(room: Name, as_json: AsJson = False) -> None:
+    """Let the line stand still; joins go on and nobody's time runs."""
+    _act(room, "pause", as_json)
+
+
+@rooms.command()
+def resume(room: Name, as_json: AsJson = False) -> None:
+    """Let a paused line go on."""
+    _act(room, "resume", as_json)
+
+
+@rooms.command("open")
+def open_room(room: Name, as_json: AsJson = False) -> None:
+    """Take new visitors again."""
+    _act(room, "open", as_json)
+
+
+@rooms.command()
+def close(room: Name, as_json: AsJson = False) -> None:
+    """Take no new visitors; the line goes on."""
+    _act(room, "close", as_json)
+
+
+@rooms.command()
+def drain(room: Name, as_json: AsJson = False) -> None:
+    """Take no new visitors, serve the line, then be closed."""
+    _act(room, "drain", as_json)
+
+
+@rooms.command()
+def reset(
+    room: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, as_json: AsJson = False
+) -> None:
+    """Start the line anew; no earlier ticket counts any more."""
+    if not yes:
+        typer.confirm(f"Start the line of {room} anew? Everybody in it loses their place.", abort=True)
+    with operator_api() as api:
+        epoch = api.call("GET", f"/admin/api/rooms/{room}")["epoch"]
+    _act(room, "reset", as_json, {"expectedEpoch": epoch})
+
+
+@rooms.command()
+def admit(room: Name, count: Annotated[int, typer.Argument(help="How many.", min=1, max=1000)]) -> None:
+    """Let the next few in at once, whatever the pace."""
+    with operator_api() as api:
+        answer = api.call("POST", f"/admin/api/rooms/{room}/admit", json={"count": count})
+    Console().print(f"Let in: [bold]{answer['admitted']}[/bold]")
+
+
+@rooms.command()
+def sessions(room: Name, offset: int = 0, count: int = 100, as_json: AsJson = False) -> None:
+    """The live sessions, those that end first before the others."""
+    with operator_api() as api:
+        answer = api.call("GET", f"/admin/api/rooms/{room}/sessions", params={"offset": offset, "count": count})
+    if as_json:
+        print(json.dumps(answer, indent=2))
+        return
+    title = f"{answer['sessions']} sessions, {answer['turns']} open turns"
+    table = Table("session", "position", "started", "ends", title=title)
+    for item in answer["page"]:
+        table.add_row(item["sessionId"], str(item["position"]), item["startedAt"], item["endsAt"])
+    Console().print(table)
+
+
+@rooms.command()
+def end(room: Name, positions: Annotated[list[int], typer.Argument(help="Positions of the present line.")]) -> None:
+    """End visits; their slots are handed on at once."""
+    with operator_api() as api:
+        answer = api.call("POST", f"/admin/api/rooms/{room}/sessions/end", json={"positions": positions})
+    Console().print(f"Ended: [bold]{answer['ended']}[/bold]")
+
+
+@rooms.command()
+def audit(room: Name, count: int = 20, as_json: AsJson = False) -> None:
+    """What operators did to a room, newest first."""
+    with operator_api() as api:
+        answer = api.call("GET", f"/admin/api/rooms/{room}/audit", params={"count": count})
+    if as_json:
+        print(json.dumps(answer, indent=2))
+        return
+    table = Table("when", "who", "action", "before", "after")
+    for entry in answer["entries"]:
+        before, after = (_difference(entry["before"], entry["after"]), _difference(entry["after"], entry["before"]))
+        table.add_row(entry["at"], entry["who"], entry["action"], before, after)
+    Console().print(table)
+
+
+def _difference(state: Any, other: Any) -> str:
+    """What of a state differs from the other one."""
+    if not isinstance(state, dict) or not isinstance(other, dict):
+        return "" if state is None or isinstance(state, dict) else str(state)
+    return ", ".join(f"{name}={value}" for name, value in state.items() if other.get(name) != value)

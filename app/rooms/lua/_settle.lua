@@ -1,0 +1,93 @@
+-- Put settings in force in a room that may be running.
+--@include advance
+
+-- A turn for everyone behind the edge who has none recorded and whose time is not over; at most this many.
+local MOST_TURNS = 100000
+
+-- Write turns one by one for positions whose window is open: when counting begins, and after a loss.
+local function fill_turns(state, least_until_run_ms)
+  local untils, from = {}, state.floor
+  for _, window in ipairs(redis.call('ZRANGE', ROOM.windows, 0, -1)) do
+    local edge, until_run_ms = string.match(window, '^(%d+):(%d+)$')
+    untils[#untils + 1] = { tonumber(edge), tonumber(until_run_ms) }
+  end
+  untils[#untils + 1] = { state.last, state.run_ms + state.active_ms }
+  local to = math.min(state.edge, state.last)
+  from = math.max(from, to - MOST_TURNS)
+  for _, window in ipairs(untils) do
+    local until_run_ms = math.max(window[2], least_until_run_ms)
+    while from < math.min(window[1], to) do
+      from = from + 1
+      local member = text(from)
+      local known = false
+      for _, key in ipairs({ ROOM.turns, ROOM.sessions, ROOM.done, ROOM.front, ROOM.passed }) do
+        known = known or redis.call('ZSCORE', key, member)
+      end
+      if not known then redis.call('ZADD', ROOM.turns, text(until_run_ms), member) end
+    end
+  end
+end
+
+-- In a room that admits one by one the edge is never ahead of the joiners: places promised there belong to nobody.
+local function edge_back_to_joiners(state)
+  if state.edge <= state.last then return end
+  local gaps = read_gaps(state.gaps)
+  gaps[#gaps + 1] = { state.last, state.edge }
+  state.gap_total = state.gap_total + state.edge - state.last
+  state.last = state.edge
+  state.gaps = write_gaps(gaps)
+  drop_passed_gaps(state)
+end
+
+local function start_edge(state)
+  if state.counted == 1 or state.opened == 0 then return 0 end
+  return state.size
+end
+
+-- An allowance keeps its fullness when the rate changes, and starts full when there was none.
+local function keep_allowance(state, old, new)
+  if not new.ratePerMinute then return end
+  local filled = new.rateBurst
+  if old.ratePerMinute then
+    filled = math.min(filled, math.max(0, (state.run_ms * 1000 - state.rate_empty_us) * old.ratePerMinute / 60000000))
+  end
+  state.rate_empty_us = math.ceil(state.run_ms * 1000 - filled * 60000000 / new.ratePerMinute)
+end
+
+-- `values`: size, interval_ms, active_ms, counted, limits, settings.
+local function apply_settings(state, now, values)
+  local old, was_counted = limits_of(state), state.counted
+  redis.call('HSET', ROOM.state, 'settings', values[6])
+  state.size, state.interval_ms, state.active_ms = tonumber(values[1]), tonumber(values[2]), tonumber(values[3])
+  state.counted, state.limits = tonumber(values[4]), values[5]
+  local new = limits_of(state)
+  state.opened = (new.opensAtMs or 0) > now and 0 or 1
+  state.batch_left = math.min(state.batch_left, state.size)
+  keep_allowance(state, old, new)
+  if state.last == 0 then
+    -- Nobody is here yet. A start further back than the present one is a new beginning, for an edge never moves back.
+    if start_edge(state) < state.edge and state.heal_until_ms == 0 then state.epoch = state.epoch + 1 end
+    state.edge = start_edge(state)
+    state.batch_left = state.size
+  else
+    if state.counted == 1 or state.opened == 0 then edge_back_to_joiners(state) end
+    if state.counted == 1 and was_counted == 0 then fill_turns(state, state.expires_run_ms) end
+    if state.counted == 0 and was_counted == 1 then
+      let_in(state, new, now, redis.call('ZCARD', ROOM.front))
+    end
+  end
+  state.settings_version = state.settings_version + 1
+  state.version = state.version + 1
+end
+
+-- A new line: everything of the old one is forgotten, and its tickets are of an earlier epoch.
+local function start_anew(state, now)
+  state.epoch = state.epoch + 1
+  state.last, state.floor, state.expires_run_ms, state.gaps = 0, 0, 0, ''
+  state.opened = (limits_of(state).opensAtMs or 0) > now and 0 or 1
+  state.edge = start_edge(state)
+  state.batch_left = state.size
+  state.moved_run_ms = state.run_ms
+  redis.call('DEL', ROOM.windows, ROOM.turns, ROOM.sessions, ROOM.log, ROOM.done, ROOM.front, ROOM.passed, ROOM.seen)
+  state.seq = math.max(state.seq + 1, now * 1000)
+end

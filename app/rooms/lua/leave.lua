@@ -1,0 +1,31 @@
+-- End the visits of some positions, whether they wait, have a turn or a session, and hand on what they held.
+-- KEYS: state, windows, turns, sessions, log, done, front, passed, seen, audit
+-- ARGV: heal_ms, epoch, who, positions...
+-- Returns: {0, how many were in line, on turn or in a session, seq}, {-1} no such room, {-9} the line was started anew
+--@include now
+--@include heal
+--@include audit
+
+local function is_here(state, member)
+  if redis.call('ZSCORE', ROOM.done, member) or tonumber(member) > state.last then return false end
+  if redis.call('ZSCORE', ROOM.sessions, member) or redis.call('ZSCORE', ROOM.turns, member) then return true end
+  return state.counted == 0 or tonumber(member) > state.floor
+end
+
+local state = load_state(ROOM.state)
+if not state then return { -1 } end
+local now, ended = now_ms(), 0
+if tonumber(ARGV[2]) ~= state.epoch then return { -9 } end
+notice_restart(state, now, tonumber(ARGV[1]))
+finish_healing(state, now)
+advance(state, now)
+for i = 4, #ARGV do
+  if is_here(state, ARGV[i]) then
+    end_visit(state, now, ARGV[i])
+    ended = ended + 1
+  end
+end
+advance(state, now)
+save_state(ROOM.state, state)
+if ended > 0 then write_audit(KEYS[10], now, ARGV[3], 'end', text(ended), 'null') end
+return { 0, ended, state.seq }

@@ -1,0 +1,113 @@
+"""What a replica knows of single visitors: who is in a session, has left, was passed over or came back.
+
+The store hands these out by cursor with every look, so that /status can tell them without asking it. A later
+sequence number says the newer thing.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from app.rooms.snapshot import Snapshot
+from app.rooms.window import Standing, Status, standing
+
+REMEMBER_MS = 3_600_000
+"""How long an ended visit is told apart from a missed turn; as in _visits.lua."""
+SWEEP_MS = 30_000
+PAGE = 1500
+"""Most visits that one look hands over; as in _snapshot.lua."""
+
+
+class Mark(NamedTuple):
+    """One visitor's latest news."""
+
+    seq: int
+    kind: str
+    """`e` in a session, `x` ended, `p` passed over, `w` back at the front, `t` given a turn of their own."""
+    until_run_ms: int
+    """Running time at which the grace (`p`) or the turn (`t`) ends."""
+
+
+class Marks:
+    """The news of one room, by position."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.log_cursor = 0
+        self.done_cursor = 0
+        self._by_position: dict[int, Mark] = {}
+        self._swept_ms = 0
+
+    def get(self, position: int) -> Mark | None:
+        """The news of a position, if there is any."""
+        return self._by_position.get(position)
+
+    def note(self, epoch: int, position: int, mark: Mark) -> None:
+        """Take over one piece of news, unless something newer is known."""
+        if epoch != self.epoch:
+            return
+        known = self._by_position.get(position)
+        if known is None or mark.seq >= known.seq:
+            self._by_position[position] = mark
+
+    def take(self, snapshot: Snapshot, log: Iterable[str], done: Iterable[str]) -> None:
+        """Take over what a look brought."""
+        if snapshot.epoch > self.epoch:
+            self.epoch = snapshot.epoch
+            self._by_position.clear()
+        if snapshot.epoch < self.epoch:
+            return
+        for text in log:
+            self.log_cursor = max(self.log_cursor, self._note_text(text))
+        for text in done:
+            self.done_cursor = max(self.done_cursor, self._note_text(text))
+        if snapshot.now_ms - self._swept_ms > SWEEP_MS:
+            self._sweep(snapshot)
+
+    def told(self) -> list[str]:
+        """Sessions and ended visits in the store's own form, to bring them back after a loss."""
+        return [
+            f"{position}:{mark.seq}:{mark.kind}" for position, mark in self._by_position.items() if mark.kind in "ex"
+        ]
+
+    def _note_text(self, text: str) -> int:
+        position, seq, kind, until = text.split(":")
+        mark = Mark(int(seq), kind, int(float(until)))
+        if kind != "x" or mark.seq > 0:
+            self.note(self.epoch, int(position), mark)
+        return mark.seq
+
+    def _sweep(self, snapshot: Snapshot) -> None:
+        self._swept_ms = snapshot.now_ms
+        oldest_seq = (snapshot.now_ms - REMEMBER_MS) * 1000
+        over = [
+            position
+            for position, mark in self._by_position.items()
+            if position <= snapshot.floor
+            and (
+                (mark.kind == "x" and mark.seq < oldest_seq)
+                or (mark.kind in "pt" and mark.until_run_ms + REMEMBER_MS < snapshot.run_ms)
+            )
+        ]
+        for position in over:
+            del self._by_position[position]
+
+
+def visit_standing(
+    snapshot: Snapshot, mark: Mark | None, epoch: int, position: int, active_until_run_ms: int
+) -> Standing:
+    """Where a ticket stands, with what is known of this very visitor; otherwise as `standing`."""
+    if mark is None or epoch != snapshot.epoch:
+        stand = standing(snapshot, epoch, position, active_until_run_ms)
+    elif mark.kind == "e":
+        return Standing(Status.ENTERED, 0, 0)
+    elif mark.kind == "x":
+        return Standing(Status.ENDED, 0, 0)
+    elif mark.kind == "w":
+        return Standing(Status.PAUSED if snapshot.paused else Status.WAITING, 0, 0)
+    else:
+        left_ms = mark.until_run_ms - snapshot.run_ms
+        status = Status.PASSED if mark.kind == "p" else Status.ACTIVE
+        stand = Standing(status, 0, left_ms) if left_ms > 0 else Standing(Status.EXPIRED, 0, 0)
+    if stand.status is Status.EXPIRED and snapshot.closed:
+        return Standing(Status.CLOSED, 0, 0)
+    return stand

@@ -1,0 +1,190 @@
+"""What operators do to rooms: make, change, steer, look into and delete them. Every act stands in the audit log."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from app.errors import Conflict, InvalidInput
+from app.rooms.replies import Reply, check
+from app.rooms.room import Room
+from app.rooms.rooms import SCRIPTS, Rooms
+from app.rooms.settings import RoomSettings
+from app.store import Store, keys
+
+VERBS = ("pause", "resume", "open", "close", "drain", "reset")
+SESSIONS_PAGE = 500
+
+
+@dataclass(frozen=True)
+class SessionSeen:
+    """One session as the store has it; times are the server's, in milliseconds since 1970."""
+
+    position: int
+    started_ms: int
+    ends_ms: int
+
+
+@dataclass(frozen=True)
+class SessionList:
+    """A page of sessions, and what else is active."""
+
+    epoch: int
+    sessions: int
+    turns: int
+    waiting_at_front: int
+    page: tuple[SessionSeen, ...]
+
+
+class Operator:
+    """The operator's side of the rooms."""
+
+    def __init__(self, rooms: Rooms, store: Store) -> None:
+        self._rooms = rooms
+        self._store = store
+
+    async def create(self, name: str, settings: RoomSettings, who: str) -> None:
+        """Make a room; every replica serves it within a second.
+
+        Raises:
+            Conflict: there is one of that name.
+        """
+        epoch = self._rooms.directory.next_epoch(name)
+        before = await self._store.run(
+            SCRIPTS["enlist"], {"index": keys.ROOMS_INDEX}, {"room": name, "expected": "gone", "state": f"gone:{epoch}"}
+        )
+        if before[0] != Reply.OK:
+            raise Conflict(f"There is a room named {name!r} already.")
+        await self._store.run(
+            SCRIPTS["create"],
+            {**keys.room_keys(name), "audit": keys.room_audit(name)},
+            {"who": who, "epoch": epoch, "shown": json.dumps(settings.shown()), **settings.script_args()},
+        )
+        await self._enlist(name, "gone", f"live:{epoch}")
+        await self._rooms.refresh_directory()
+
+    async def delete(self, name: str, who: str) -> None:
+        """Take a room away; its tickets hold no more, also in a later room of that name.
+
+        Raises:
+            NotFound: there is none.
+            Conflict: it is the room `default`, which the root routes speak for.
+        """
+        if name == "default":
+            raise Conflict(
+                "The room 'default' stands behind /join and /status and cannot be deleted; close or reset it."
+            )
+        snapshot = self._rooms.get(name).snapshot
+        epoch = max(snapshot.epoch if snapshot else 0, self._rooms.directory.next_epoch(name))
+        await self._enlist(name, "live", f"gone:{epoch}")
+        deleted = await self._store.run(
+            SCRIPTS["delete"], {**keys.room_keys(name), "audit": keys.room_audit(name)}, {"who": who}
+        )
+        if deleted[1] > epoch:  # it was reset a moment ago
+            await self._enlist(name, "gone", f"gone:{deleted[1]}")
+        await self._rooms.refresh_directory()
+
+    async def control(
+        self, name: str, verb: str, who: str, *, expected_epoch: int = 0, count: int = 0
+    ) -> tuple[int, int]:
+        """Carry out a verb (`VERBS`), or `admit` the next `count` at once.
+
+        Returns:
+            The room's epoch, and how many were let in.
+
+        Raises:
+            NotFound: there is no such room.
+            Conflict: the epoch is another one; 0 expects any.
+            StoreUnavailable: the outcome is unknown; all but reset and admit may be repeated without harm.
+        """
+        room = self._rooms.get(name)
+        reply = await self._store.run(
+            SCRIPTS["control"],
+            {**room.keys, "audit": keys.room_audit(name)},
+            {"verb": verb, "expected_epoch": expected_epoch, "who": who, "count": count},
+        )
+        _, epoch, admitted = check(name, reply)
+        return epoch, admitted
+
+    async def configure(self, name: str, settings: RoomSettings, who: str, *, expected_version: int) -> int:
+        """Replace a room's settings, when nobody else has changed them since `expected_version`.
+
+        Returns:
+            The new version.
+
+        Raises:
+            NotFound: there is no such room.
+            Conflict: the settings have another version by now.
+            StoreUnavailable: the outcome is unknown; look, then repeat.
+        """
+        room = self._rooms.get(name)
+        reply = await self._store.run(
+            SCRIPTS["configure"],
+            {**room.keys, "audit": keys.room_audit(name)},
+            {
+                "expected_version": expected_version,
+                "who": who,
+                "before": json.dumps(room.settings.shown()),
+                "after": json.dumps(settings.shown()),
+                **settings.script_args(),
+            },
+        )
+        version: int = check(name, reply)[1]
+        return version
+
+    async def change(self, name: str, changes: dict[str, Any], who: str, *, expected_version: int | None) -> None:
+        """Change some settings and leave the others; None takes a setting back to its default.
+
+        Raises:
+            InvalidInput: a setting cannot be so.
+            Conflict: somebody else changed them since the version given, or at this very moment.
+        """
+        room = self._rooms.get(name)
+        version = room.snapshot.settings_version if room.snapshot else 0
+        present = room.settings.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        merged = {key: value for key, value in {**present, **changes}.items() if value is not None}
+        try:
+            settings = RoomSettings.model_validate(merged)
+        except ValueError as error:
+            raise InvalidInput(f"The settings cannot be so: {error}") from None
+        await self.configure(
+            name, settings, who, expected_version=version if expected_version is None else expected_version
+        )
+
+    async def end(self, name: str, positions: list[int], who: str) -> int:
+        """End the visits of some positions of the present line; how many there were."""
+        room = self._rooms.get(name)
+        snapshot = room.snapshot
+        reply = await self._store.run(
+            SCRIPTS["leave"],
+            {**room.keys, "audit": keys.room_audit(name)},
+            {"heal_ms": room.heal_ms, "epoch": snapshot.epoch if snapshot else 1, "who": who, "positions": positions},
+        )
+        ended: int = check(name, reply)[1]
+        return ended
+
+    async def sessions(self, name: str, offset: int = 0, count: int = SESSIONS_PAGE) -> SessionList:
+        """A page of the live sessions, those that end first before the others."""
+        room = self._rooms.get(name)
+        reply = check(name, await self._store.run(SCRIPTS["sessions"], room.keys, {"offset": offset, "count": count}))
+        _, _, epoch, sessions, turns, front, *page = reply
+        triples = (tuple(int(part) for part in item.decode().split(":")) for item in page)
+        return SessionList(epoch, sessions, turns, front, tuple(SessionSeen(*triple) for triple in triples))
+
+    async def audit(self, name: str, count: int) -> list[dict[str, Any]]:
+        """What operators did, newest first; also of a room that is gone."""
+        client = self._store.client
+        entries = await self._store.command(lambda: client.lrange(keys.room_audit(name), 0, count - 1))
+        return [json.loads(entry) for entry in entries]
+
+    async def look(self, room: Room) -> None:
+        """See a room as it is now, so that an answer shows what was just done."""
+        reply = await self._store.run_many([room.look(tick=False, leading=False)])
+        if not isinstance(reply[0], Exception) and reply[0][0] == Reply.OK:
+            room.take(reply[0])
+
+    async def _enlist(self, name: str, expected: str, state: str) -> None:
+        reply = await self._store.run(
+            SCRIPTS["enlist"], {"index": keys.ROOMS_INDEX}, {"room": name, "expected": expected, "state": state}
+        )
+        if reply[0] != Reply.OK:
+            raise Conflict(f"Somebody else made or deleted the room {name!r} at the same time; look again.")

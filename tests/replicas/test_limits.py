@@ -1,0 +1,162 @@
+"""Limits hold at every moment: three replicas, two that lead, and many who join, enter and leave at once."""
+
+import asyncio
+import json
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.replicas import Replica
+from tests.support.servers import RealServer
+from tests.support.waiting import eventually
+
+ADMIN = {"Authorization": "Bearer admin-token-for-tests"}
+CAP, RATE, BURST = 8, 1800.0, 3
+LOOK = """
+local time, prefix = redis.call('TIME'), 'stanchion:{room:sale}:'
+local state = redis.call('HMGET', prefix .. 'state', 'admitted', 'last', 'edge')
+return { tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000),
+  redis.call('ZCARD', prefix .. 'turns') + redis.call('ZCARD', prefix .. 'sessions'),
+  tonumber(state[1] or 0), tonumber(state[2] or 0) - tonumber(state[3] or 0) }
+"""
+
+
+class Watch:
+    """What the room looked like, again and again, by the store's own clock."""
+
+    def __init__(self, server: RealServer) -> None:
+        self.seen: list[tuple[int, int, int, int]] = []
+        self._server = server
+
+    def look(self, client: Any) -> None:
+        self.seen.append(tuple(client.eval(LOOK, 0)))
+
+    def run(self, until: threading.Event, leaders: bool) -> None:
+        with self._server.client() as client:
+            while not until.is_set():
+                self.look(client)
+                if leaders and random.random() < 0.05:
+                    client.delete("stanchion:{replicas}:leader")  # whoever leads goes on for a while; another begins
+                until.wait(0.01)
+
+    def longest_free_ms(self) -> int:
+        """The longest time that a slot was free while somebody waited."""
+        longest, since = 0, None
+        for now_ms, active, _, waiting in self.seen:
+            if active < CAP and waiting > 0:
+                since = since or now_ms
+                longest = max(longest, now_ms - since)
+            else:
+                since = None
+        return longest
+
+
+@pytest.fixture
+def replicas(server: RealServer, start_replica: Callable[..., Replica]) -> list[Replica]:
+    started = [start_replica(server.url, wait=False, ADMIN_TOKEN="admin-token-for-tests") for _ in range(3)]
+    for replica in started:
+        replica.wait_until_ready()
+    return started
+
+
+async def make(client: httpx.AsyncClient, replicas: list[Replica], **settings: Any) -> None:
+    made = await client.post(
+        f"{replicas[0].url}/admin/api/rooms", json={"room": "sale", "settings": settings}, headers=ADMIN
+    )
+    assert made.status_code == 201, made.text
+    for replica in replicas:
+
+        async def served(replica: Replica = replica) -> bool:
+            return (await client.get(f"{replica.url}/rooms/sale/serving")).status_code == 200
+
+        await eventually(served, within_s=1)
+
+
+async def visit(client: httpx.AsyncClient, replicas: list[Replica]) -> str:
+    """One visitor's way, each step at whatever replica comes along."""
+    dice = random.Random()
+
+    async def ask(method: str, path: str, headers: dict[str, str]) -> httpx.Response:
+        return await client.request(method, f"{dice.choice(replicas).url}/rooms/sale/{path}", headers=headers)
+
+    place = (await ask("POST", "join", {})).json()
+    bearer = {"Authorization": f"Bearer {place['token']}"}
+    if dice.random() < 0.1:
+        await ask("POST", "leave", bearer)
+        return "left the line"
+    while place["status"] == "waiting":
+        await asyncio.sleep(0.05)
+        place = (await ask("GET", "status", bearer)).json()
+    if dice.random() < 0.2:
+        return "let the turn pass"
+    entered = await ask("POST", "enter", bearer)
+    if entered.status_code != 200:
+        assert entered.status_code == 410, entered.text
+        return "came too late"
+    await asyncio.sleep(dice.random() * 0.2)
+    if dice.random() < 0.7:
+        assert (await ask("POST", "leave", bearer)).status_code == 204
+    return "was inside"
+
+
+async def crowd(server: RealServer, replicas: list[Replica], count: int, *, leaders: bool) -> tuple[Watch, list[str]]:
+    watch, done = Watch(server), threading.Event()
+    limits = httpx.Limits(max_connections=40)
+    async with httpx.AsyncClient(timeout=30, limits=limits) as client:
+        watching = asyncio.create_task(asyncio.to_thread(watch.run, done, leaders))
+        try:
+            stories = await asyncio.gather(*(visit(client, replicas) for _ in range(count)))
+        finally:
+            done.set()
+            await watching
+    return watch, stories
+
+
+async def test_no_moment_sees_more_than_the_cap_or_the_rate_with_two_leaders(
+    server: RealServer, replicas: list[Replica]
+) -> None:
+    async with httpx.AsyncClient(timeout=10) as client:
+        await make(
+            client,
+            replicas,
+            maxActive=CAP,
+            ratePerMinute=RATE,
+            rateBurst=BURST,
+            claimSeconds=1,
+            sessionSeconds=1,
+        )
+    watch, stories = await crowd(server, replicas, 120, leaders=True)
+    assert max(active for _, active, _, _ in watch.seen) <= CAP
+    assert "was inside" in stories
+    seen = watch.seen[:: max(1, len(watch.seen) // 300)]
+    for i, (then_ms, _, before, _) in enumerate(seen):
+        for now_ms, _, admitted, _ in seen[i:]:
+            assert admitted - before <= RATE * (now_ms - then_ms + 1) / 60_000 + BURST
+    with server.client() as direct:
+        direct.flushall()
+
+
+async def test_a_freed_slot_is_handed_on_also_while_the_leader_is_dead(
+    server: RealServer, replicas: list[Replica], record_property: Callable[[str, object], None]
+) -> None:
+    async with httpx.AsyncClient(timeout=10) as client:
+        await make(client, replicas, maxActive=CAP, claimSeconds=1, sessionSeconds=1)
+    with server.client() as direct:
+        direct.set("stanchion:{replicas}:leader", "nobody", px=60_000)  # nobody can lead: the leader is dead
+        died = time.monotonic()
+        # Whoever led believes it until the next renewal, within a second.
+        await eventually(lambda: time.monotonic() - died > 1.5)
+    watch, stories = await crowd(server, replicas, 90, leaders=False)
+    assert max(active for _, active, _, _ in watch.seen) <= CAP
+    assert "was inside" in stories
+    longest_ms = watch.longest_free_ms()
+    record_property("longest_free_ms", longest_ms)
+    print(json.dumps({"longest_free_ms": longest_ms, "looks": len(watch.seen)}))
+    assert longest_ms < 2000, "far from what a stuck line would show; the figure itself is printed"
+    with server.client() as direct:
+        direct.flushall()

@@ -1,0 +1,176 @@
+"""Operators make, change, steer and delete rooms of a running service, and everything is written down."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import httpx
+import pytest
+
+from app.services import Services
+from tests.conftest import make_settings
+from tests.support.apps import running_app
+from tests.support.servers import RealServer
+from tests.support.waiting import eventually
+
+ADMIN = {"Authorization": "Bearer admin-token-for-tests", "X-Operator": "ada"}
+API = "/admin/api/rooms"
+Replicas = list[tuple[httpx.AsyncClient, Services]]
+
+
+@pytest.fixture
+async def two(server: RealServer) -> AsyncIterator[Replicas]:
+    """Two replicas on one store."""
+    async with AsyncExitStack() as stack:
+        settings = make_settings(redis_url=server.url, refresh_interval=0.05)
+        replicas = [await stack.enter_async_context(running_app(settings)) for _ in range(2)]
+        for _, services in replicas:
+            await eventually(lambda: services.has_snapshot and not services.rooms.get("default").snapshot.healing)  # type: ignore[union-attr]  # noqa: B023
+        yield replicas
+    with server.client() as direct:
+        direct.flushall()
+
+
+async def test_a_room_made_on_one_replica_is_served_by_all_within_a_second(two: Replicas) -> None:
+    (one, _), (other, _) = two
+    made = await one.post(API, json={"room": "sale", "settings": {"maxActive": 1}}, headers=ADMIN)
+    assert made.status_code == 201
+    assert (await one.post("/rooms/sale/join")).json()["position"] == 1
+
+    async def joined() -> bool:
+        return (await other.post("/rooms/sale/join")).status_code == 200
+
+    await eventually(joined, within_s=1)
+    again = await one.post(API, json={"room": "sale"}, headers=ADMIN)
+    assert again.status_code == 409
+
+
+async def test_a_change_is_in_force_everywhere_within_a_second(two: Replicas) -> None:
+    (one, _), (_, services) = two
+    changed = await one.patch(f"{API}/default", json={"settings": {"ratePerMinute": 120}}, headers=ADMIN)
+    assert changed.json()["settings"]["ratePerMinute"] == 120
+    await eventually(lambda: services.rooms.get("default").settings.rate_per_minute == 120, within_s=1)
+    version = changed.json()["settingsVersion"]
+    stale = {"settings": {"maxActive": 5}, "expectedVersion": version - 1}
+    assert (await one.patch(f"{API}/default", json=stale, headers=ADMIN)).status_code == 409
+    back = await one.patch(f"{API}/default", json={"settings": {"ratePerMinute": None}}, headers=ADMIN)
+    assert back.json()["settings"]["ratePerMinute"] is None
+    refused = await one.patch(f"{API}/default", json={"settings": {"maxActive": -1}}, headers=ADMIN)
+    assert refused.status_code == 400
+    assert "maxActive" in refused.json()["detail"]
+
+
+async def test_a_deleted_room_is_gone_everywhere_and_its_tickets_hold_in_no_later_one(two: Replicas) -> None:
+    (one, _), (other, _) = two
+    await one.post(API, json={"room": "sale"}, headers=ADMIN)
+    ticket = (await one.post("/rooms/sale/join")).json()["token"]
+    assert (await one.delete(f"{API}/sale", headers=ADMIN)).status_code == 204
+    assert (await one.post("/rooms/sale/join")).status_code == 404
+
+    async def gone() -> bool:
+        return (await other.get("/rooms/sale/serving")).status_code == 404
+
+    await eventually(gone, within_s=1)
+    assert (await one.post(API, json={"room": "sale"}, headers=ADMIN)).status_code == 201
+    old = await one.get("/rooms/sale/status", headers={"Authorization": f"Bearer {ticket}"})
+    assert old.json()["status"] == "reset"
+    assert (await one.delete(f"{API}/default", headers=ADMIN)).status_code == 409
+
+
+async def test_a_declared_room_that_was_deleted_does_not_come_back_with_a_restart(server: RealServer) -> None:
+    settings = make_settings(redis_url=server.url, refresh_interval=0.05, rooms="default,sale")
+    async with running_app(settings) as (client, services):
+        await eventually(lambda: services.has_snapshot)
+        assert (await client.delete(f"{API}/sale", headers=ADMIN)).status_code == 204
+    async with running_app(settings) as (client, services):
+        await eventually(lambda: services.has_snapshot and len(services.rooms.all()) == 1)
+        assert (await client.post("/rooms/sale/join")).status_code == 404
+    with server.client() as direct:
+        direct.flushall()
+
+
+async def test_a_room_made_while_running_survives_a_store_that_forgets_everything(
+    two: Replicas, server: RealServer
+) -> None:
+    (one, services), (_, others) = two
+    await one.post(API, json={"room": "sale", "settings": {"maxActive": 2, "claimSeconds": 60}}, headers=ADMIN)
+    places = [(await one.post("/rooms/sale/join")).json() for _ in range(3)]
+    bearers = [{"Authorization": f"Bearer {place['token']}"} for place in places]
+    session = (await one.post("/rooms/sale/enter", headers=bearers[0])).json()
+    await eventually(lambda: others.rooms.get("sale").marks.get(1))
+    with server.client() as direct:
+        direct.flushall()
+
+    async def healed() -> bool:
+        shown = (await one.get(f"{API}/sale", headers=ADMIN)).json()
+        heals = services.rooms.get("sale").snapshot.heals  # type: ignore[union-attr]
+        return bool(heals and not shown["healing"] and shown["sessions"] == 1 and shown["turns"] == 1)
+
+    await eventually(healed)
+    state = (await one.get(f"{API}/sale", headers=ADMIN)).json()
+    assert (state["settings"]["maxActive"], state["last"] >= 3, state["edge"]) == (2, True, 2)
+    again = (await one.post("/rooms/sale/enter", headers=bearers[0])).json()
+    assert again["sessionId"] == session["sessionId"]
+    assert (await one.post("/rooms/sale/enter", headers=bearers[2])).status_code == 409
+
+
+async def test_verbs_steer_the_line_and_stand_in_the_audit_log(two: Replicas) -> None:
+    (one, _), _ = two
+    await one.post(
+        API, json={"room": "sale", "settings": {"windowSize": 1, "windowIntervalSeconds": 600}}, headers=ADMIN
+    )
+    for _ in range(4):
+        await one.post("/rooms/sale/join")
+    assert (await one.post(f"{API}/sale/pause", headers=ADMIN)).json()["paused"] is True
+    assert (await one.post(f"{API}/sale/resume", headers=ADMIN)).json()["paused"] is False
+    assert (await one.post(f"{API}/sale/admit", json={"count": 2}, headers=ADMIN)).json() == {"admitted": 2}
+    assert (await one.post(f"{API}/sale/drain", headers=ADMIN)).json()["gate"] == "draining"
+    assert (await one.post("/rooms/sale/join")).status_code == 409
+    await one.post(f"{API}/sale/admit", json={"count": 5}, headers=ADMIN)
+
+    async def drained() -> bool:
+        return bool((await one.get(f"{API}/sale", headers=ADMIN)).json()["gate"] == "closed")
+
+    await eventually(drained)
+    assert (await one.post(f"{API}/sale/open", headers=ADMIN)).json()["gate"] == "open"
+    epoch = (await one.post(f"{API}/sale/reset", json={"expectedEpoch": 1}, headers=ADMIN)).json()["epoch"]
+    assert epoch == 2
+    repeated = await one.post(f"{API}/sale/reset", json={"expectedEpoch": 1}, headers=ADMIN)
+    assert repeated.status_code == 409
+    entries = (await one.get(f"{API}/sale/audit", headers=ADMIN)).json()["entries"]
+    assert [entry["action"] for entry in entries] == [
+        *("reset", "open", "admit", "drain", "admit", "resume", "pause", "create"),
+    ]
+    assert {entry["who"] for entry in entries} == {"ada"}
+    assert (entries[0]["before"]["epoch"], entries[0]["after"]["epoch"]) == (1, 2)
+
+
+async def test_the_operator_sees_counts_and_ends_sessions(two: Replicas) -> None:
+    (one, _), _ = two
+    await one.post(API, json={"room": "sale", "settings": {"maxActive": 2}}, headers=ADMIN)
+    places = [(await one.post("/rooms/sale/join")).json() for _ in range(3)]
+    for place in places[:2]:
+        await one.post("/rooms/sale/enter", headers={"Authorization": f"Bearer {place['token']}"})
+    page = (await one.get(f"{API}/sale/sessions", headers=ADMIN)).json()
+    assert (page["sessions"], sorted(row["position"] for row in page["page"])) == (2, [1, 2])
+    ended = await one.post(f"{API}/sale/sessions/end", json={"positions": [1, 99]}, headers=ADMIN)
+    assert ended.json() == {"ended": 1}
+    bearer = {"Authorization": f"Bearer {places[2]['token']}"}
+    assert (await one.post("/rooms/sale/enter", headers=bearer)).status_code == 200
+
+
+async def test_secrets_of_a_room_are_never_shown(two: Replicas) -> None:
+    (one, _), _ = two
+    secret = "a-secret-of-the-site-that-is-long-enough"
+    settings = {"identity": "optional", "identitySecret": secret}
+    made = await one.post(API, json={"room": "sale", "settings": settings}, headers=ADMIN)
+    shown = await one.get(f"{API}/sale", headers=ADMIN)
+    log = await one.get(f"{API}/sale/audit", headers=ADMIN)
+    assert made.status_code == 201
+    assert secret not in made.text + shown.text + log.text
+
+
+async def test_without_the_token_nothing_is_told_or_done(two: Replicas) -> None:
+    (one, _), _ = two
+    assert (await one.get(API)).status_code == 401
+    assert (await one.post(API, json={"room": "sale"})).status_code == 401
+    assert (await one.post(f"{API}/default/reset", headers={"Authorization": "Bearer nonsense"})).status_code == 401
