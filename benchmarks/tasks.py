@@ -249,7 +249,7 @@ async def _memory(store: RunningStore) -> list[dict[str, object]]:
                 )
             try:
                 await queues.enqueue("default", _noops(MEMORY_BATCH))
-                tasks = await queues.claim(Claim("default", (), MEMORY_BATCH, "w"))
+                tasks = await queues.claim(Claim("default", (), 2 * MEMORY_BATCH, "w"))
                 await queues.complete("default", [(task.id, task.token or "", "1") for task in tasks])
             except StoreUnavailable:  # a disk that stalls holds up the append-only file; what is left over is counted
                 await asyncio.sleep(1)

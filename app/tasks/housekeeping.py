@@ -57,9 +57,7 @@ class Housekeeping:
             while await self.step(queues):
                 pass
             if self._settings.dead_letter_log is not None:
-                for queue in queues:
-                    while await self.write_dead_letters(queue, self._settings.dead_letter_log):
-                        pass
+                await self._write_all_dead_letters(queues, self._settings.dead_letter_log)
             if steps % STATS_EVERY == 0:
                 await self._refresh_depths(queues)
             steps += 1
@@ -117,6 +115,14 @@ class Housekeeping:
             for i, ((state, type_), count) in enumerate(sorted(stats.by_state_and_type.items())):
                 label = type_ if i < MAX_LABELLED_TYPES else "(others)"
                 self._metrics.depth.labels(queue, state, label).inc(count)
+
+    async def _write_all_dead_letters(self, queues: list[str], path: Path) -> None:
+        try:
+            for queue in queues:
+                while await self.write_dead_letters(queue, path):
+                    pass
+        except OSError as error:  # they stay on the list, and the queues go on
+            log.error("dead_letter_log_cannot_be_written", path=str(path), error=str(error))
 
     async def write_dead_letters(self, queue: str, path: Path) -> bool:
         """Append the next dead letters to the log; returns whether there may be more.
