@@ -47,6 +47,7 @@ class Room:
         self._highest = (0, 0)
         self._edge_seen = (0, 0, 0)
         self._sightings: dict[int, int] = {}
+        self._sending: dict[int, int] = {}
         self._must_report = False
         self._heal_seen_ms = 0
         self._reported_heal_ms = 0
@@ -102,8 +103,12 @@ class Room:
         if self.snapshot is not None and self.snapshot.counted and (epoch, edge) > self._edge_seen[:2]:
             self._edge_seen = (epoch, edge, until_run_ms)
 
-    def look(self, *, tick: bool, leading: bool) -> Call:
-        """The script call that refreshes this room: `tick` also does what is due, the leader at once."""
+    def look(self, *, tick: bool, leading: bool, run_id: bytes = b"") -> Call:
+        """The script call that refreshes this room: `tick` also does what is due, the leader at once.
+
+        Args:
+            run_id: the server process, when it has just been asked for; else the script asks.
+        """
         self._asked_highest = self._highest
         known = self.snapshot
         args: dict[str, Any] = {
@@ -116,6 +121,7 @@ class Room:
         if tick or counted:
             args["heal_ms"] = self.heal_ms
             args["late_ms"] = -1 if leading or not counted else LATE_MS
+            args["run_id"] = run_id
         return Call(self._scripts["tick" if tick or counted else "observe"], self.keys, args)
 
     def take(self, reply: list[Any]) -> None:
@@ -137,7 +143,7 @@ class Room:
         if not self._sightings or self.snapshot is None:
             return []
         pairs = list(self._sightings.items())
-        self._sightings = {}
+        self._sending, self._sightings = self._sightings, {}
         return [
             Call(
                 self._scripts["seen"],
@@ -149,6 +155,10 @@ class Room:
             )
             for i in range(0, len(pairs), MAX_SIGHTINGS)
         ]
+
+    def keep_sightings(self) -> None:
+        """What was to be written down did not arrive: it is due again."""
+        self._sightings = {**self._sending, **self._sightings}
 
     def pending_report(self, replica_id: str, live_replicas: int) -> list[Call]:
         """The report that the last look called for, if any: first the visits, then where the line stands."""

@@ -11,12 +11,14 @@ from app.rooms.directory import Directory
 from app.rooms.replies import Reply
 from app.rooms.room import Room
 from app.rooms.settings import RoomSettings
-from app.store import Call, Store, load_scripts
+from app.store import Call, Store, keys, load_scripts
 
 log = get_logger(__name__)
 
 SCRIPTS = load_scripts(Path(__file__).parent / "lua")
 
+MANY_ROOMS = 20
+CALLS_AT_ONCE = 250
 SHORTEST_TICK_S = 0.02
 """The leader comes for what is due at this pace at most: a fast rate's next turn is always due."""
 
@@ -100,6 +102,13 @@ class Rooms:
     def _made(self, name: str, declared: RoomSettings | None) -> Room:
         return Room(name, declared, self._store, SCRIPTS, self._clock, 2 * self.refresh_ms)
 
+    async def _run(self, calls: list[Call]) -> list[Any]:
+        """Run scripts in as few round trips as keep each of them short, so that requests come in between."""
+        replies: list[Any] = []
+        for i in range(0, len(calls), CALLS_AT_ONCE):
+            replies += await self._store.run_many(calls[i : i + CALLS_AT_ONCE], purpose="background")
+        return replies
+
     async def refresh_directory(self) -> None:
         """Read the list of rooms now, so that this replica serves a new room at once."""
         await self._read_directory()
@@ -142,7 +151,7 @@ class Rooms:
         undeclared = [room for room in self._rooms.values() if room.name not in self._declared]
         for room, reply in zip(
             undeclared,
-            await self._store.run_many([room.declaration() for room in undeclared], purpose="background"),
+            await self._run([room.declaration() for room in undeclared]),
             strict=True,
         ):
             if isinstance(reply, Exception):
@@ -152,16 +161,20 @@ class Rooms:
                 log.info("room_declared", room=room.name, made=reply[1] == 2)
 
     async def _note_sightings(self) -> None:
-        calls = [call for room in self._rooms.values() for call in room.sightings()]
-        for reply in await self._store.run_many(calls, purpose="background"):
-            if isinstance(reply, Exception):
-                raise reply
+        asked = [(room, room.sightings()) for room in self._rooms.values() if room.settings.pass_over]
+        try:
+            await self._run([call for _, calls in asked for call in calls])
+        except StoreUnavailable:
+            for room, _ in asked:
+                room.keep_sightings()
+            raise
 
     async def _look(self, leading: bool, everything: bool) -> None:
         rooms = self.all() if everything else [room for room in self.all() if _is_due(room)]
         calls: list[Call] = [self.directory.look(self._served())] if everything else []
-        calls += [room.look(tick=self._should_tick(room, leading), leading=leading) for room in rooms]
-        replies = await self._store.run_many(calls, purpose="background")
+        run_id = await self._which_server() if len(rooms) >= MANY_ROOMS else b""
+        calls += [room.look(tick=self._should_tick(room, leading), leading=leading, run_id=run_id) for room in rooms]
+        replies = await self._run(calls)
         if everything:
             self._take_directory(replies.pop(0))
         failure: Exception | None = None
@@ -179,6 +192,14 @@ class Rooms:
         if failure is not None:
             raise failure
 
+    async def _which_server(self) -> bytes:
+        """The server's run id, asked for once where there is one server."""
+        if self._store.is_cluster:
+            return b""
+        reply = await self._store.run(SCRIPTS["which_server"], {"index": keys.ROOMS_INDEX}, {}, purpose="background")
+        run_id: bytes = reply[1]
+        return run_id
+
     def _should_tick(self, room: Room, leading: bool) -> bool:
         known = room.snapshot
         return known is None or (not known.quiet and (leading or known.overdue(self.refresh_ms))) or room.stale
@@ -186,7 +207,7 @@ class Rooms:
     async def _report(self, replica_id: str, live_replicas: int) -> None:
         reports = [(room, room.pending_report(replica_id, live_replicas)) for room in self.all()]
         calls = [(room, call) for room, part in reports for call in part]
-        replies = await self._store.run_many([call for _, call in calls], purpose="background")
+        replies = await self._run([call for _, call in calls])
         for (room, call), reply in zip(calls, replies, strict=True):
             if isinstance(reply, Exception):
                 raise reply

@@ -172,6 +172,8 @@ def merge(known: Snapshot | None, seen: Snapshot, highest: tuple[int, int]) -> t
     floor = max(known.floor, seen.floor)
     untils = dict(seen.windows) | dict(known.windows)
     windows = tuple((edge, untils[edge]) for edge in sorted(untils) if edge > floor)
+    if not behind and windows == seen.windows and seen.version >= known.version:
+        return seen, False
     merged = replace(
         seen,
         last=max(known.last, seen.last),

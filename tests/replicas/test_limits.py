@@ -160,3 +160,39 @@ async def test_a_freed_slot_is_handed_on_also_while_the_leader_is_dead(
     assert longest_ms < 2000, "far from what a stuck line would show; the figure itself is printed"
     with server.client() as direct:
         direct.flushall()
+
+
+async def test_sessions_and_their_limit_survive_a_store_that_is_killed(
+    own_server: RealServer, start_replica: Callable[..., Replica]
+) -> None:
+    replicas = [start_replica(own_server.url, ADMIN_TOKEN="admin-token-for-tests") for _ in range(2)]
+    async with httpx.AsyncClient(timeout=10) as client:
+        await make(client, replicas, maxActive=3, claimSeconds=60, sessionSeconds=60)
+        places = [(await client.post(f"{replicas[0].url}/rooms/sale/join")).json() for _ in range(6)]
+        bearers = [{"Authorization": f"Bearer {place['token']}"} for place in places]
+        sessions = [
+            (await client.post(f"{replicas[i % 2].url}/rooms/sale/enter", headers=bearers[i])).json() for i in range(2)
+        ]
+        await client.post(f"{replicas[0].url}/rooms/sale/leave", headers=bearers[0])  # hands on to the fourth
+        own_server.kill()
+        held = await client.post(f"{replicas[1].url}/rooms/sale/enter", headers=bearers[3])
+        assert held.status_code == 503
+        own_server.start()
+
+        async def again() -> bool:
+            answer = await client.post(f"{replicas[1].url}/rooms/sale/enter", headers=bearers[1])
+            return answer.status_code == 200 and bool(answer.json()["sessionId"] == sessions[1]["sessionId"])
+
+        await eventually(again, within_s=15)
+
+        async def fourth_is_in() -> bool:
+            return (await client.post(f"{replicas[0].url}/rooms/sale/enter", headers=bearers[3])).status_code == 200
+
+        await eventually(fourth_is_in, within_s=15)
+        ended = await client.post(f"{replicas[1].url}/rooms/sale/enter", headers=bearers[0])
+        assert (ended.status_code, ended.json()["visitStatus"]) == (410, "ended")
+        assert (await client.post(f"{replicas[0].url}/rooms/sale/enter", headers=bearers[4])).status_code == 409
+        with own_server.client() as direct:
+            watch = Watch(own_server)
+            watch.look(direct)
+        assert watch.seen[0][1] <= 3

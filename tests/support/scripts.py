@@ -93,7 +93,7 @@ class ScriptedRoom:
         return reply
 
     def tick(self, known: Snapshot | None = None, late_ms: int = -1) -> Snapshot:
-        return self._look("tick", known, {"heal_ms": HEAL_MS, "late_ms": late_ms})
+        return self._look("tick", known, {"heal_ms": HEAL_MS, "late_ms": late_ms, "run_id": ""})
 
     def observe(self, known: Snapshot | None = None) -> Snapshot:
         return self._look("observe", known, {})

@@ -1,6 +1,6 @@
 -- Do what is due in a room (running time, turns, healing), and read its snapshot.
 -- KEYS: state, windows, turns, sessions, log, done, front, passed, seen
--- ARGV: known_settings_version, known_edge, known_log, known_done, heal_ms, late_ms
+-- ARGV: known_settings_version, known_edge, known_log, known_done, heal_ms, late_ms, run_id
 -- Returns: as observe.lua
 --@include now
 --@include heal
@@ -16,7 +16,7 @@ if not act then
   act = (due > 0 and due <= now) or (state.run_ms < state.expires_run_ms and now - state.ticked_at_ms > late_ms)
 end
 if act then
-  notice_restart(state, now, tonumber(ARGV[5]))
+  notice_restart(state, now, tonumber(ARGV[5]), ARGV[7])
   finish_healing(state, now)
   advance(state, now)
   save_state(ROOM.state, state)
