@@ -26,6 +26,7 @@ const link = new Link(data.urls, {
   serving(room) {
     if (place.heard(room)) link.ask(SPREAD_S);
     show();
+    showMessage(room.message ?? "");
   },
   patient: () => place.patient,
   online(yes) {
@@ -82,6 +83,15 @@ function changed(view, state) {
   find("join").hidden = state.action !== "join";
   say(`${state.title}. ${state.body || view.message || ""}`);
   if (view.key === "active") tell.turn(state.title, `${data.room}: ${state.body}`, location.pathname);
+}
+
+// What the operator has to say to everybody.
+function showMessage(text) {
+  const box = find("message");
+  if (box.textContent === text) return;
+  box.textContent = text;
+  box.hidden = !text;
+  if (text) say(text);
 }
 
 // The live region speaks when the visitor has come half way again, and at most once a minute.
