@@ -31,11 +31,14 @@ class _Text(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
 
+Address = Annotated[str, Field(max_length=500, pattern=r"^https?://[^\s\"'<>\\]+$")]
+
+
 class LookLink(_Text):
     """A link below the place."""
 
     text: str = Field(min_length=1, max_length=80)
-    url: str = Field(max_length=500, pattern=r"^https?://[^\s\"'<>\\]+$")
+    url: Address
 
 
 class RoomLook(_Text):
@@ -52,6 +55,7 @@ class RoomLook(_Text):
         max_length=MAX_LOGO_BYTES * 4 // 3 + 50,
         description="A small picture as `data:image/png;base64,…` (PNG, JPEG, GIF or WebP, up to 12,000 bytes).",
     )
+    enter_url: Address | None = Field(default=None, description="Where the page leads once it is the visitor's turn.")
     links: tuple[LookLink, ...] = Field(default=(), max_length=MAX_LINKS, description="Links below the place.")
 
     @field_validator("accent")

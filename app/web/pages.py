@@ -103,7 +103,8 @@ def _view(request: Request, room: Room, state: PageState, speech: Language, firs
             "first": first,
             "range": FULL_WAIT_RANGE,
             "again": state.refresh_s,
-            "urls": {route: at.beside(route) for route in ("status", "join", "events", "serving")},
+            "urls": {route: at.beside(route) for route in ("status", "join", "events", "serving")}
+            | {"enter": f"{at.root}rooms/{room.name}/enter"},
             "icon": f"{at.static}/wait/icon.svg",
             "texts": texts,
         },

@@ -34,6 +34,7 @@ async def fill_line(live: LiveApp, count: int) -> None:
 async def join(page: Page) -> None:
     await page.locator("#join button").click()
     await expect(page.locator("#fact-position")).to_be_visible()
+    await expect(page.locator("body[data-live]")).to_be_attached()
 
 
 async def shows(page: Page, state: str) -> None:
@@ -388,3 +389,31 @@ async def test_the_operators_message_and_look_reach_the_page_as_text(
     dark = await visit(color_scheme="dark")
     await assert_accessible(dark)
     await screenshot(dark, "look-dark")
+
+
+async def test_the_page_goes_in_by_itself_when_the_turn_comes(live: LiveApp, visit: Visit) -> None:
+    await look_like(live.services, {"enterUrl": f"{live.url}/docs"})
+    await fill_line(live, 3)
+    page = await visit()
+    await page.route("**/rooms/default/enter", lambda route: route.fulfill(status=200, json={"status": "entered"}))
+    await join(page)
+    await expect(page.locator("#enter")).to_be_hidden()
+    await answered_with(page, status="active", activeForSeconds=60)
+    await page.wait_for_url(f"{live.url}/docs")
+
+
+async def test_where_the_room_does_not_let_them_in_the_page_shows_the_way_and_the_time_left(
+    live: LiveApp, visit: Visit, screenshot: Screenshot
+) -> None:
+    await look_like(live.services, {"enterUrl": f"{live.url}/docs"})
+    await fill_line(live, 3)
+    page = await visit()
+    await page.route("**/rooms/default/enter", lambda route: route.fulfill(status=409, json={}))
+    await join(page)
+    await answered_with(page, status="active", activeForSeconds=60)
+    await expect(page.get_by_role("link", name="Go in")).to_be_visible()
+    await expect(page.locator("#fact-left dd")).to_have_text(re.compile(r"^\d+ seconds$"))
+    await assert_accessible(page)
+    await screenshot(page, "way-in")
+    await page.get_by_role("link", name="Go in").click()
+    await page.wait_for_url(f"{live.url}/docs")
