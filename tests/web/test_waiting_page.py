@@ -289,7 +289,7 @@ async def look_like(services: Services, look: dict[str, object], room: str = "de
     assert now.snapshot is not None
     version = now.snapshot.settings_version
     settings = now.settings.model_copy(update={"look": RoomLook.model_validate(look)})
-    await services.rooms.configure(room, settings, expected_version=version)
+    await services.operator.configure(room, settings, "test", expected_version=version)
     await eventually(lambda: now.settings == settings)
 
 
