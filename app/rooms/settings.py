@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from app.rooms.look import RoomLook
+
 MIN_IDENTITY_SECRET = 32
 
 
@@ -101,6 +103,8 @@ class RoomSettings(BaseModel):
     identity_audience: str | None = Field(
         default=None, max_length=500, description="The `aud` that identity tokens must have."
     )
+
+    look: RoomLook = Field(default=RoomLook(), description="How the room's waiting page looks.")
 
     @model_validator(mode="after")
     def _fitting(self) -> "RoomSettings":

@@ -9,9 +9,9 @@ from pydantic import ConfigDict, ValidationError
 
 from app.errors import ConfigError
 from app.settings.locks import LockSettings
+from app.settings.page import PageSettings
 from app.settings.rooms import RoomFileSettings, RoomSeedSettings
 from app.settings.server import ServerSettings
-from app.settings.streams import StreamSettings
 from app.settings.tasks import TaskSettings, WorkerSettings
 
 
@@ -19,7 +19,7 @@ class Settings(
     ServerSettings,
     RoomSeedSettings,
     RoomFileSettings,
-    StreamSettings,
+    PageSettings,
     LockSettings,
     TaskSettings,
     WorkerSettings,

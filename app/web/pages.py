@@ -6,10 +6,8 @@ itself up to date. docs/waiting-page.md describes it for operators.
 
 import gzip
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +17,10 @@ from starlette.responses import Response
 
 from app.rooms.room import Room
 from app.services import Services
+from app.web.addresses import Addresses
 from app.web.cookies import ticket_cookie
 from app.web.languages import LANGUAGES, Language, choose, language
+from app.web.looks import look_addresses
 from app.web.operations import Answer, Operation, services_of
 from app.web.page_state import FULL_WAIT_RANGE, PageState, page_state, progress, wait_range_s
 from app.web.page_texts import PROBLEMS, page_texts
@@ -45,28 +45,6 @@ SECURITY_HEADERS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Addresses:
-    """Where the page's neighbours are, relative to it, so that it works under any prefix."""
-
-    here: str
-    root: str
-
-    @classmethod
-    def of(cls, request: Request) -> "Addresses":
-        name = request.path_params.get("room")
-        return cls("./", "") if name is None else cls(name, "../")
-
-    def beside(self, name: str) -> str:
-        """The address of one of the room's own routes, such as `join`."""
-        return name if self.here == "./" else f"{self.here}/{name}"
-
-    @property
-    def static(self) -> str:
-        """The folder of styles and scripts; its name changes with their content, so that it may be cached for ever."""
-        return f"{self.root}static/v-{static_digest()}"
-
-
 async def waiting_page(request: Request) -> Response:
     """The page of one room, for whoever the cookie says is asking."""
     services = services_of(request)
@@ -78,10 +56,11 @@ async def waiting_page(request: Request) -> Response:
     )
     room = _room(services, request.path_params.get("room", "default"))
     if room is None:
-        return _html(request, "no_room.html", 404, language=speech, words=page_texts(speech)["words"])
+        return _html(request, ("no_room.html",), 404, language=speech, words=page_texts(speech)["words"])
     state = await page_state(services, room, request.headers.get("cookie", "").encode("latin-1"))
     first = first_ahead(request, room, state)
-    response = _html(request, "wait.html", 200, **_view(request, room, state, speech, first))
+    shown = _view(request, room, state, speech, first)
+    response = _html(request, (f"wait-{room.name}.html", "wait.html"), 200, **shown)
     _remember(request, response, room, state, first)
     return response
 
@@ -96,7 +75,9 @@ def _view(request: Request, room: Room, state: PageState, speech: Language, firs
     for fact in text["facts"]:
         figures[fact] = _figure(fact, place, speech, texts["words"])
     at = Addresses.of(request)
-    name = texts["words"]["waiting_room"] if room.name == "default" else room.name
+    look = room.settings.look
+    name = look.title or (texts["words"]["waiting_room"] if room.name == "default" else room.name)
+    style, logo = look_addresses(at, room)
     return {
         "language": speech,
         "languages": LANGUAGES,
@@ -109,6 +90,9 @@ def _view(request: Request, room: Room, state: PageState, speech: Language, firs
         "percent": round(100 * progress(first, place["ahead"])) if "ahead" in text["facts"] else None,
         "problem": None if problem is None else texts["problems"][problem if problem in PROBLEMS else "other"],
         "room_name": name,
+        "look": look,
+        "style": style,
+        "logo": logo,
         "refresh_s": min(state.refresh_s, MAX_REFRESH_S),
         "data": {
             "key": state.key,
@@ -119,7 +103,8 @@ def _view(request: Request, room: Room, state: PageState, speech: Language, firs
             "first": first,
             "range": FULL_WAIT_RANGE,
             "again": state.refresh_s,
-            "urls": {route: at.beside(route) for route in ("status", "join", "events", "serving")},
+            "urls": {route: at.beside(route) for route in ("status", "join", "events", "serving")}
+            | {"enter": f"{at.root}rooms/{room.name}/enter"},
             "icon": f"{at.static}/wait/icon.svg",
             "texts": texts,
         },
@@ -174,8 +159,9 @@ def _room(services: Services, name: str) -> Room | None:
     return next((room for room in services.rooms.all() if room.name == name), None)
 
 
-def _html(request: Request, template: str, status: int, **values: Any) -> Response:
-    body = templates().get_template(template).render(at=Addresses.of(request), **values).encode()
+def _html(request: Request, names: Sequence[str], status: int, **values: Any) -> Response:
+    template = templates(services_of(request).settings.template_dir).select_template(names)
+    body = template.render(at=Addresses.of(request), **values).encode()
     headers = dict(SECURITY_HEADERS)
     if "gzip" in request.headers.get("accept-encoding", ""):
         body = gzip.compress(body, compresslevel=5, mtime=0)
@@ -184,24 +170,13 @@ def _html(request: Request, template: str, status: int, **values: Any) -> Respon
 
 
 @cache
-def templates() -> Environment:
-    """The pages' templates; everything they are given is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+def templates(own: Path | None = None) -> Environment:
+    """The pages' templates, those of the operator's `own` folder first; everything they are given is escaped."""
+    folders = [folder for folder in (own, FOLDER / "templates") if folder is not None]
+    environment = Environment(loader=FileSystemLoader(folders), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     environment.policies["json.dumps_function"] = json.dumps
     return environment
-
-
-@cache
-def static_digest() -> str:
-    """A short name of the present content of the page's static files."""
-    digest = sha256()
-    for path in sorted((FOLDER / "static").rglob("*")):
-        if path.is_file():
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 _PAGE = {200: Answer("The page.", "text/html"), 404: Answer("There is no such room.", "text/html")}

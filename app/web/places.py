@@ -1,5 +1,6 @@
 """A visitor's place as JSON: what /join and /status answer, written by hand because every poll needs it."""
 
+from json import dumps
 from math import ceil
 from random import random
 from typing import NamedTuple
@@ -82,7 +83,7 @@ def render_serving(room: Room) -> bytes:
         return b""
     due_ms = snapshot.due_in_ms()
     return (
-        b'{"room":"%b","epoch":%d,"version":%d,"serving":%d,"last":%d,"waiting":%d,"windowSize":%d,"windowIntervalSeconds":%g,"nextMoveSeconds":%b,"paused":%b,"closed":%b,"stale":%b,"updatedAt":%d}'
+        b'{"room":"%b","epoch":%d,"version":%d,"serving":%d,"last":%d,"waiting":%d,"windowSize":%d,"windowIntervalSeconds":%g,"nextMoveSeconds":%b,"paused":%b,"closed":%b,"stale":%b,"message":%b,"updatedAt":%d}'
         % (
             room.name_bytes,
             snapshot.epoch,
@@ -96,6 +97,7 @@ def render_serving(room: Room) -> bytes:
             b"true" if snapshot.paused else b"false",
             b"true" if snapshot.closed else b"false",
             b"true" if room.stale else b"false",
+            dumps(room.settings.look.message).encode(),
             snapshot.now_ms,
         )
     )

@@ -48,6 +48,7 @@ class Serving(Wire):
     paused: bool
     closed: bool
     stale: bool
+    message: str | None = Field(description="What the operator has to say to everybody.")
     updated_at: int = Field(description="When the store said so, in milliseconds since 1970.")
 
 

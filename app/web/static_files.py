@@ -2,14 +2,13 @@
 
 import re
 from os import PathLike, stat_result
-from pathlib import Path
 
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
-from app.web.pages import static_digest
+from app.web.addresses import STATIC, static_digest
 
 _VERSIONED = re.compile(r"^v-([0-9a-f]{12})/(.+)$")
 
@@ -37,4 +36,4 @@ class VersionedStaticFiles(StaticFiles):
 
 def static_files() -> ASGIApp:
     """The static files, compressed for those who accept it."""
-    return GZipMiddleware(VersionedStaticFiles(directory=Path(__file__).parent / "static"), minimum_size=500)
+    return GZipMiddleware(VersionedStaticFiles(directory=STATIC), minimum_size=500)

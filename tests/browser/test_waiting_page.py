@@ -15,9 +15,12 @@ from app.web.page_texts import STATES
 from tests.browser.conftest import PHONE, Visit
 from tests.support.live import LiveApp
 from tests.support.waiting import eventually
+from tests.web.test_waiting_page import look_like
 
 Screenshot = Callable[[Page, str], Awaitable[None]]
 
+LOGO = "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAFklEQVR42mOokl9EEmIY1TCqYfhqAABPTjsQD0+CwwAAAABJRU5ErkJggg=="
+"""A violet square of 16 pixels."""
 WCAG_22_AA = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
@@ -31,6 +34,7 @@ async def fill_line(live: LiveApp, count: int) -> None:
 async def join(page: Page) -> None:
     await page.locator("#join button").click()
     await expect(page.locator("#fact-position")).to_be_visible()
+    await expect(page.locator("body[data-live]")).to_be_attached()
 
 
 async def shows(page: Page, state: str) -> None:
@@ -356,3 +360,60 @@ async def test_the_first_view_is_small_and_all_from_the_same_host(live: LiveApp,
         await weigh(answer)
     assert sum(sizes) < 30_000
     assert hosts == {httpx.URL(live.url).netloc.decode()}
+
+
+async def test_the_operators_message_and_look_reach_the_page_as_text(
+    live: LiveApp, visit: Visit, screenshot: Screenshot
+) -> None:
+    hostile = "Doors at <b>eight</b><script>window.broken = 1</script>"
+    await fill_line(live, 3)
+    look = {
+        "title": "<i>Box office</i>",
+        "accent": "#7a1fa2",
+        "accentDark": "#e1a6ff",
+        "logo": f"data:image/png;base64,{LOGO}",
+        "links": [{"text": "Help & <u>questions</u>", "url": "https://shop.example/help"}],
+    }
+    await look_like(live.services, look)
+    page = await visit()
+    await join(page)
+    await eventually(lambda: streams_open(live) == 1)
+    await look_like(live.services, look | {"message": hostile})
+    await expect(page.locator("#message")).to_have_text(hostile)
+    await expect(page.locator("#announce")).to_have_text(hostile)
+    await expect(page.locator(".room")).to_have_text("<i>Box office</i>")
+    assert await page.evaluate("[window.broken, document.querySelector('main b, header i, main u')]") == [None, None]
+    assert await page.evaluate("document.querySelector('.room img').naturalWidth") == 16
+    await assert_accessible(page)
+    await screenshot(page, "look")
+    dark = await visit(color_scheme="dark")
+    await assert_accessible(dark)
+    await screenshot(dark, "look-dark")
+
+
+async def test_the_page_goes_in_by_itself_when_the_turn_comes(live: LiveApp, visit: Visit) -> None:
+    await look_like(live.services, {"enterUrl": f"{live.url}/docs"})
+    await fill_line(live, 3)
+    page = await visit()
+    await page.route("**/rooms/default/enter", lambda route: route.fulfill(status=200, json={"status": "entered"}))
+    await join(page)
+    await expect(page.locator("#enter")).to_be_hidden()
+    await answered_with(page, status="active", activeForSeconds=60)
+    await page.wait_for_url(f"{live.url}/docs")
+
+
+async def test_where_the_room_does_not_let_them_in_the_page_shows_the_way_and_the_time_left(
+    live: LiveApp, visit: Visit, screenshot: Screenshot
+) -> None:
+    await look_like(live.services, {"enterUrl": f"{live.url}/docs"})
+    await fill_line(live, 3)
+    page = await visit()
+    await page.route("**/rooms/default/enter", lambda route: route.fulfill(status=409, json={}))
+    await join(page)
+    await answered_with(page, status="active", activeForSeconds=60)
+    await expect(page.get_by_role("link", name="Go in")).to_be_visible()
+    await expect(page.locator("#fact-left dd")).to_have_text(re.compile(r"^\d+ seconds$"))
+    await assert_accessible(page)
+    await screenshot(page, "way-in")
+    await page.get_by_role("link", name="Go in").click()
+    await page.wait_for_url(f"{live.url}/docs")

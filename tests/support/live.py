@@ -34,7 +34,7 @@ class LiveApp:
         """An operator's verb, seen by this replica when it returns."""
         room_now = self.services.rooms.get(room)
         before = room_now.snapshot.version if room_now.snapshot else 0
-        await self.services.rooms.control(room, verb)
+        await self.services.operator.control(room, verb, "test")
         await eventually(lambda: room_now.snapshot is not None and room_now.snapshot.version > before)
 
 

@@ -3,12 +3,15 @@
 import gzip
 import json
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from app.errors import StoreUnavailable
+from app.rooms.look import RoomLook
 from app.services import Services
 from app.web.page_state import state_key
 from app.web.page_texts import STATES
@@ -275,3 +278,72 @@ async def test_the_page_is_compressed_for_those_who_accept_it(client: httpx.Asyn
     assert b"<!doctype html>" in gzip.decompress(raw)
     async with client.stream("GET", "/", headers={"Accept-Encoding": "identity"}) as answer:
         assert "content-encoding" not in answer.headers
+
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'</script><script>alert(2)</script>"
+
+
+async def look_like(services: Services, look: dict[str, object], room: str = "default") -> None:
+    """Give a room a look, and wait until this replica has seen it."""
+    now = services.rooms.get(room)
+    assert now.snapshot is not None
+    version = now.snapshot.settings_version
+    settings = now.settings.model_copy(update={"look": RoomLook.model_validate(look)})
+    await services.operator.configure(room, settings, "test", expected_version=version)
+    await eventually(lambda: now.settings == settings)
+
+
+async def test_a_rooms_look_is_shown_from_our_own_host(app: tuple[httpx.AsyncClient, Services]) -> None:
+    client, services = app
+    png = b"\x89PNG\r\n\x1a\n" + b"x" * 20
+    await look_like(
+        services,
+        {
+            "title": "Box office",
+            "message": "Doors at eight.",
+            "accent": "#7a1fa2",
+            "logo": f"data:image/png;base64,{b64encode(png).decode()}",
+            "links": [{"text": "Help", "url": "https://shop.example/help"}],
+        },
+        "concert",
+    )
+    page = await client.get("/rooms/concert")
+    assert "Box office" in page.text
+    assert "Doors at eight." in page.text
+    assert '<a href="https://shop.example/help" dir="auto" rel="noopener">Help</a>' in page.text
+    style = re.search(r'<link rel="stylesheet" href="(\.\./rooms/concert/look\.css\?v=[0-9a-f]+)">', page.text)
+    logo = re.search(r'<img src="(\.\./rooms/concert/logo\?v=[0-9a-f]+)" alt=""', page.text)
+    assert style is not None
+    assert logo is not None
+    here = httpx.URL("http://localhost:3000/rooms/concert")
+    sheet = await client.get(here.join(style[1]))
+    assert (sheet.headers["content-type"], "--accent:#7a1fa2" in sheet.text) == ("text/css; charset=utf-8", True)
+    picture = await client.get(here.join(logo[1]))
+    assert (picture.headers["content-type"], picture.content) == ("image/png", png)
+    assert (await client.get("/rooms/default/logo")).status_code == 404
+    assert (await client.get("/rooms/concert/serving")).json()["message"] == "Doors at eight."
+
+
+async def test_hostile_texts_stay_text(app: tuple[httpx.AsyncClient, Services]) -> None:
+    client, services = app
+    links = [{"text": HOSTILE, "url": "https://shop.example/"}]
+    await look_like(services, {"title": HOSTILE, "message": HOSTILE, "links": links})
+    page = await client.get("/")
+    assert "<img" not in page.text
+    assert page.text.count("<script") == 2
+    assert page.text.count("&lt;img src=x onerror=alert(1)&gt;") >= 3
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.text)
+    assert data is not None
+    assert json.loads(data[1])["room"] == HOSTILE
+    assert (await client.get("/serving")).json()["message"] == HOSTILE
+
+
+async def test_a_folder_of_templates_replaces_the_pages_own(server: RealServer, tmp_path: Path) -> None:
+    (tmp_path / "wait-concert.html").write_text("<title>Ours</title>{{ text.title }} {{ room_name }}")
+    settings = make_settings(
+        redis_url=server.url, rooms="default,concert", refresh_interval=0.02, template_dir=tmp_path
+    )
+    async with running_app(settings) as (client, services):
+        await eventually(lambda: services.has_snapshot)
+        assert (await client.get("/rooms/concert")).text == "<title>Ours</title>Join the line concert"
+        assert state_of(await client.get("/")) == "none"

@@ -26,6 +26,7 @@ const link = new Link(data.urls, {
   serving(room) {
     if (place.heard(room)) link.ask(SPREAD_S);
     show();
+    showMessage(room.message ?? "");
   },
   patient: () => place.patient,
   online(yes) {
@@ -36,6 +37,7 @@ const link = new Link(data.urls, {
 let shown = { key: data.key };
 let said = { ahead: Infinity, atS: nowS() };
 let overAt = null;
+let turnCame = false;
 
 function nowS() {
   return performance.now() / 1000;
@@ -69,6 +71,7 @@ function show() {
     overAt = place.atS;  // once per answer
   }
   shown = view;
+  enterByItself();
 }
 
 // Another state: the words, what can be pressed, and everybody who cannot see the page is told.
@@ -80,8 +83,36 @@ function changed(view, state) {
   put(find("next"), state.next);
   find("what-next").hidden = !state.next;
   find("join").hidden = state.action !== "join";
+  if (find("enter")) find("enter").hidden = state.action !== "enter";
   say(`${state.title}. ${state.body || view.message || ""}`);
-  if (view.key === "active") tell.turn(state.title, `${data.room}: ${state.body}`, location.pathname);
+  if (view.key !== "active") return;
+  tell.turn(state.title, `${data.room}: ${state.body}`, location.pathname);
+  turnCame = true;
+}
+
+// What the operator has to say to everybody.
+function showMessage(text) {
+  const box = find("message");
+  if (box.textContent === text) return;
+  box.textContent = text;
+  box.hidden = !text;
+  if (text) say(text);
+}
+
+// The turn has come while the page was open: go in, as soon as somebody looks at it. A page that is opened when it is
+// already the visitor's turn only shows the way, so that the back button stays usable.
+function enterByItself() {
+  if (turnCame && !document.hidden && shown.key === "active") enter(false);
+}
+
+// Tell the room first, so that the turn is taken up; `always` goes on whatever it says.
+async function enter(always) {
+  const way = find("enter")?.querySelector("a");
+  if (!way) return;
+  turnCame = false;
+  const request = { method: "POST", headers: { accept: "application/json" } };
+  const answer = await fetch(data.urls.enter, request).catch(() => null);
+  if (always || answer?.ok) location.assign(way.href);
 }
 
 // The live region speaks when the visitor has come half way again, and at most once a minute.
@@ -129,7 +160,13 @@ async function join(event) {
 }
 
 find("join").addEventListener("submit", join);
+find("enter")?.addEventListener("click", (event) => {
+  event.preventDefault();
+  enter(true);
+});
+document.addEventListener("visibilitychange", enterByItself);
 setInterval(() => document.hidden || show(), 1000);
 if (location.search) history.replaceState(null, "", location.pathname);
 show();
 link.start(data.again, data.place);
+document.body.dataset.live = "";  // for tests, and for whoever styles the page: it keeps itself up to date
