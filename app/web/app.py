@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -28,6 +29,7 @@ from app.web import (
     task_admin,
     task_routes,
 )
+from app.web.body_limit import BodyLimit
 from app.web.context import RequestContext
 from app.web.hot import HotRoutes
 from app.web.openapi import openapi_document
@@ -35,9 +37,6 @@ from app.web.operations import Operation, routes_of
 from app.web.problems import on_http_exception, on_stanchion_error, on_unexpected_error
 from app.web.static_files import static_files
 from app.web.streams import Streams
-
-MAX_BODY_BYTES = 16 * 1024 * 1024
-"""No body may be larger; routes with a narrower limit of their own check it themselves."""
 
 ServicesFactory = Callable[[], AbstractAsyncContextManager[Services]]
 
@@ -88,8 +87,8 @@ class Application:
                 HTTPException: on_http_exception,
                 Exception: on_unexpected_error,
             },
+            middleware=[Middleware(BodyLimit)],
             lifespan=lifespan,
-            max_body_size=MAX_BODY_BYTES,
         )
         self.starlette.state.openapi = openapi_document(OPERATIONS)
         self._rest = self.starlette

@@ -1,5 +1,7 @@
 """Health, documents and refusals of the running application."""
 
+from collections.abc import AsyncIterator
+
 from app.settings import Settings
 from tests.support.apps import running_app
 
@@ -38,3 +40,17 @@ async def test_draining_fails_readiness_but_not_liveness(settings: Settings) -> 
         services.draining = True
         assert (await client.get("/readyz")).status_code == 503
         assert (await client.get("/livez")).status_code == 200
+
+
+async def test_a_body_beyond_the_limit_is_a_problem_whether_announced_or_not(settings: Settings) -> None:
+    async def in_pieces() -> AsyncIterator[bytes]:
+        for _ in range(17):
+            yield b"x" * 1024 * 1024
+
+    async with running_app(settings) as (client, _):
+        json = {"content-type": "application/json"}
+        for content in (b"x" * 17 * 1024 * 1024, in_pieces()):
+            refused = await client.post("/task", content=content, headers=json)
+            assert refused.status_code == 413
+            assert refused.headers["content-type"] == "application/problem+json"
+            assert "larger" in refused.json()["detail"]
