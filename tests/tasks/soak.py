@@ -126,7 +126,7 @@ class Soak:
         started = time.monotonic()
         plan = ["worker", "store", "worker", "flush", "replica", "worker", "store"]
         step = 0
-        while time.monotonic() - started < self.seconds:
+        while time.monotonic() - started < self.seconds or step < len(plan):
             await asyncio.sleep(chance.uniform(0.8, 1.6))
             what = plan[step % len(plan)]
             step += 1
@@ -145,7 +145,7 @@ class Soak:
                 await asyncio.sleep(chance.uniform(0.1, 0.6))
                 await asyncio.to_thread(self.server.start)
 
-    async def _until_drained(self, within_s: float = 45.0) -> None:
+    async def _until_drained(self, within_s: float = 90.0) -> None:
         deadline = time.monotonic() + within_s
         async with TaskClient(self.replicas[0].url) as client:
             while True:

@@ -8,7 +8,7 @@ from tests.support.servers import RealServer
 from tests.tasks.soak import Soak
 
 
-@pytest.mark.timeout(110)
+@pytest.mark.timeout(200)
 async def test_nothing_is_lost_while_workers_replicas_and_the_store_are_killed(
     own_server: RealServer, tmp_path: Path
 ) -> None:
