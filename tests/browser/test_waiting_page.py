@@ -14,8 +14,8 @@ from app.web.languages import LANGUAGES, language
 from app.web.page_texts import STATES
 from tests.browser.conftest import PHONE, Visit
 from tests.support.live import LiveApp
+from tests.support.looks import look_like
 from tests.support.waiting import eventually
-from tests.web.test_waiting_page import look_like
 
 Screenshot = Callable[[Page, str], Awaitable[None]]
 
@@ -417,3 +417,13 @@ async def test_where_the_room_does_not_let_them_in_the_page_shows_the_way_and_th
     await screenshot(page, "way-in")
     await page.get_by_role("link", name="Go in").click()
     await page.wait_for_url(f"{live.url}/docs")
+
+
+async def test_going_in_takes_the_turn_up_and_the_page_knows_it_afterwards(live: LiveApp, visit: Visit) -> None:
+    await look_like(live.services, {"enterUrl": f"{live.url}/docs"})
+    page = await visit()
+    await join(page)
+    await page.get_by_role("link", name="Go in").click()
+    await page.wait_for_url(f"{live.url}/docs")
+    await page.go_back()
+    await shows(page, "entered")
