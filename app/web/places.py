@@ -82,8 +82,9 @@ def render_serving(room: Room) -> bytes:
     if snapshot is None:
         return b""
     due_ms = snapshot.due_in_ms()
+    limit = room.settings.max_waiting
     return (
-        b'{"room":"%b","epoch":%d,"version":%d,"serving":%d,"last":%d,"waiting":%d,"windowSize":%d,"windowIntervalSeconds":%g,"nextMoveSeconds":%b,"paused":%b,"closed":%b,"stale":%b,"message":%b,"updatedAt":%d}'
+        b'{"room":"%b","epoch":%d,"version":%d,"serving":%d,"last":%d,"waiting":%d,"windowSize":%d,"windowIntervalSeconds":%g,"nextMoveSeconds":%b,"paused":%b,"closed":%b,"full":%b,"stale":%b,"message":%b,"updatedAt":%d}'
         % (
             room.name_bytes,
             snapshot.epoch,
@@ -96,6 +97,7 @@ def render_serving(room: Room) -> bytes:
             b"null" if due_ms is None else b"%.1f" % (due_ms / 1000),
             b"true" if snapshot.paused else b"false",
             b"true" if snapshot.closed else b"false",
+            b"true" if limit is not None and snapshot.waiting >= max(1, limit) else b"false",
             b"true" if room.stale else b"false",
             dumps(room.settings.look.message).encode(),
             snapshot.now_ms,

@@ -47,6 +47,7 @@ class Serving(Wire):
     next_move_seconds: float | None = Field(description="Until the edge moves; null when nobody waits.")
     paused: bool
     closed: bool
+    full: bool = Field(description="Whether as many wait as may; a place may still be free for who goes in at once.")
     stale: bool
     message: str | None = Field(description="What the operator has to say to everybody.")
     updated_at: int = Field(description="When the store said so, in milliseconds since 1970.")

@@ -14,8 +14,8 @@ from app.web.languages import LANGUAGES, language
 from app.web.page_texts import STATES
 from tests.browser.conftest import PHONE, Visit
 from tests.support.live import LiveApp
+from tests.support.looks import change, look_like
 from tests.support.waiting import eventually
-from tests.web.test_waiting_page import look_like
 
 Screenshot = Callable[[Page, str], Awaitable[None]]
 
@@ -417,3 +417,40 @@ async def test_where_the_room_does_not_let_them_in_the_page_shows_the_way_and_th
     await screenshot(page, "way-in")
     await page.get_by_role("link", name="Go in").click()
     await page.wait_for_url(f"{live.url}/docs")
+
+
+async def test_going_in_takes_the_turn_up_and_the_page_knows_it_afterwards(live: LiveApp, visit: Visit) -> None:
+    await look_like(live.services, {"enterUrl": f"{live.url}/docs"})
+    page = await visit()
+    await join(page)
+    await page.get_by_role("link", name="Go in").click()
+    await page.wait_for_url(f"{live.url}/docs")
+    await page.go_back()
+    await shows(page, "entered")
+
+
+async def test_pressing_again_after_a_lost_answer_gives_no_second_place(live: LiveApp, visit: Visit) -> None:
+    page = await visit()
+
+    async def lose(route: Route) -> None:
+        await route.fetch()
+        await route.abort()
+
+    await page.route("**/join", lose)
+    await page.locator("#join button").click()
+    await expect(page.locator("#problem")).to_be_visible()
+    await page.unroute("**/join")
+    await join(page)
+    await expect(page.locator("#fact-position dd")).to_have_text("1")
+    assert live.services.rooms.get("default").snapshot.last == 1  # type: ignore[union-attr]
+
+
+async def test_a_full_line_says_so_and_passes_axe(live: LiveApp, visit: Visit, screenshot: Screenshot) -> None:
+    await fill_line(live, 3)
+    page = await visit()
+    await shows(page, "none")
+    await eventually(lambda: streams_open(live) == 1)
+    await change(live.services, "default", max_waiting=1)
+    await shows(page, "full")
+    await assert_accessible(page)
+    await screenshot(page, "full")

@@ -11,13 +11,13 @@ import httpx
 import pytest
 
 from app.errors import StoreUnavailable
-from app.rooms.look import RoomLook
 from app.services import Services
 from app.web.page_state import state_key
 from app.web.page_texts import STATES
 from app.web.pages import templates
 from tests.conftest import make_settings
 from tests.support.apps import running_app
+from tests.support.looks import change, look_like
 from tests.support.servers import RealServer
 from tests.support.tokens import forged
 from tests.support.waiting import eventually
@@ -283,14 +283,31 @@ async def test_the_page_is_compressed_for_those_who_accept_it(client: httpx.Asyn
 HOSTILE = "<img src=x onerror=alert(1)>\"'</script><script>alert(2)</script>"
 
 
-async def look_like(services: Services, look: dict[str, object], room: str = "default") -> None:
-    """Give a room a look, and wait until this replica has seen it."""
-    now = services.rooms.get(room)
-    assert now.snapshot is not None
-    version = now.snapshot.settings_version
-    settings = now.settings.model_copy(update={"look": RoomLook.model_validate(look)})
-    await services.operator.configure(room, settings, "test", expected_version=version)
-    await eventually(lambda: now.settings == settings)
+async def test_a_full_room_says_so_and_its_button_leads_back_with_the_reason(
+    app: tuple[httpx.AsyncClient, Services],
+) -> None:
+    client, services = app
+    for _ in range(3):
+        await client.post("/join")
+    await change(services, "default", max_waiting=1)
+    await seen_by_the_room(services, 3)
+    assert state_of(await client.get("/")) == "full"
+    posted = await client.post("/join", headers=FORM)
+    assert (posted.status_code, posted.headers["location"]) == (303, "./?problem=room-full")
+    assert "The line is full: no new places" in (await client.get("/?problem=room-full")).text
+
+
+async def test_the_page_follows_a_visit_through_to_its_end(client: httpx.AsyncClient) -> None:
+    await client.post("/rooms/concert/join", headers=FORM)
+    assert state_of(await client.get("/rooms/concert")) == "active"
+    for verb, state in (("enter", "entered"), ("leave", "ended")):
+        posted = await client.post(f"/rooms/concert/{verb}", headers={"Origin": "http://localhost:3000"})
+        assert posted.is_success
+        await eventually(lambda state=state: shows_state(client, "/rooms/concert", state))  # type: ignore[misc]
+
+
+async def shows_state(client: httpx.AsyncClient, path: str, state: str) -> bool:
+    return state_of(await client.get(path)) == state
 
 
 async def test_a_rooms_look_is_shown_from_our_own_host(app: tuple[httpx.AsyncClient, Services]) -> None:

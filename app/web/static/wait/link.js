@@ -12,8 +12,8 @@ const HIDDEN_STREAM_MS = 30_000;
 const REOPEN_S = 30;
 
 export class Link {
-  // `on` has place(answer or null), serving(room), online(true or false), and patient(): whether the stream will
-  // tell when there is something to ask about.
+  // `on` has place(answer or null), serving(room), online(true or false), patient(): whether the stream will tell
+  // when there is something to ask about, and awaited(): whether somebody wants to be told though the tab is hidden.
   constructor(urls, on) {
     this.urls = urls;
     this.on = on;
@@ -73,7 +73,7 @@ export class Link {
   #seen() {
     clearTimeout(this.hiding);
     if (document.hidden) {
-      this.hiding = setTimeout(() => this.#close(), HIDDEN_STREAM_MS);
+      this.hiding = setTimeout(() => this.on.awaited() || this.#close(), HIDDEN_STREAM_MS);
     } else if (!this.leading) {
       this.#compete(true);
     } else {

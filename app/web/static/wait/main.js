@@ -29,10 +29,14 @@ const link = new Link(data.urls, {
     showMessage(room.message ?? "");
   },
   patient: () => place.patient,
+  awaited: () => tell.wanted,
   online(yes) {
     find("offline").hidden = yes;
   },
 });
+
+// The same for every press on this page: pressing again after a lost answer gives no second place.
+const joinKey = Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-");
 
 let shown = { key: data.key };
 let said = { ahead: Infinity, atS: nowS() };
@@ -145,7 +149,8 @@ async function join(event) {
   button.disabled = true;
   problem.hidden = true;
   try {
-    const answer = await fetch(data.urls.join, { method: "POST", headers: { accept: "application/json" } });
+    const headers = { accept: "application/json", "idempotency-key": joinKey };
+    const answer = await fetch(data.urls.join, { method: "POST", headers });
     if (answer.ok) {
       location.replace(location.pathname);
       return;

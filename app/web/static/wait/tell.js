@@ -16,6 +16,9 @@ export class Tell {
     this.#show();
   }
 
+  // Whether the visitor asked to be told.
+  get wanted() { return this.wish.notify || this.wish.sound; }
+
   // It is the visitor's turn.
   turn(title, body, tag) {
     if (this.wish.notify) {
