@@ -7,6 +7,8 @@ that may not write its volume, a variable that is refused, an order of starting 
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -21,8 +23,12 @@ def the_pods_of_the_manifests_run(project: str) -> str:
     deployment, stateful = manifest("Deployment"), manifest("StatefulSet", "stanchion-store")
     settings: dict[str, str] = manifest("ConfigMap")["data"]
     name, port = f"{project}-pods", free_port()
-    with _network_and_volume(name):
-        server = _start(f"{name}-server", deployment, settings, f"--publish=127.0.0.1:{port}:3000")
+    with _network_and_volume(name), TemporaryDirectory() as rooms:
+        Path(rooms).chmod(0o755)
+        for file, content in manifest("ConfigMap", "stanchion-rooms")["data"].items():
+            (Path(rooms) / file).write_text(content)
+        options = (f"--publish=127.0.0.1:{port}:3000", f"--volume={rooms}:/etc/stanchion:ro")
+        server = _start(f"{name}-server", deployment, settings, *options)
         client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=5, trust_env=False)
         paths = {
             probe: containers(deployment)[0][probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")

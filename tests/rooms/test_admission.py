@@ -228,3 +228,22 @@ async def test_the_estimate_is_a_range_that_learns_from_the_line(shop: Visitors)
     assert last["estimatedWaitHighSeconds"] is None, "nothing has moved yet: no promise about the late side"
     await shop.has_status(last, "active")
     assert (await shop.status(last))["estimatedWaitHighSeconds"] == 0
+
+
+async def test_who_waited_before_passing_over_was_turned_on_is_not_passed_over_for_it(shop: Visitors) -> None:
+    await shop.make(maxActive=1, claimSeconds=60)
+    first, second = await shop.join(), await shop.join()
+    await shop.set(passOver=True, passOverSeconds=60)
+    await shop.post("leave", first)
+    assert (await shop.post("enter", second)).status_code == 200
+
+
+async def test_a_poll_costs_the_store_nothing_in_a_room_with_every_limit(shop: Visitors) -> None:
+    await shop.make(maxActive=1, ratePerMinute=60, batches=True, passOver=True, maxWaiting=9)
+    first, second = await shop.join(), await shop.join()
+    await shop.post("enter", first)
+    trips = shop.services.metrics.round_trips.labels("request")._value
+    before = trips.get()
+    for place in (first, second) * 10:
+        assert (await shop.status(place))["status"] in ("active", "entered", "waiting")
+    assert trips.get() == before

@@ -8,6 +8,7 @@ from app.errors import ConfigError
 from app.rooms.settings import RoomSettings
 from app.services.rooms_file import read_rooms_file
 from tests.conftest import make_settings
+from tests.deploy.files import manifest
 from tests.support.apps import running_app
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
@@ -57,3 +58,9 @@ async def test_a_changed_file_is_applied_and_undoes_nothing_an_operator_did(serv
         assert (await client.get("/admin/api/rooms/gone", headers=ADMIN)).status_code == 404
     with server.client() as direct:
         direct.flushall()
+
+
+def test_the_rooms_of_the_kubernetes_manifest_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "rooms.yaml"
+    path.write_text(manifest("ConfigMap", "stanchion-rooms")["data"]["rooms.yaml"])
+    assert read_rooms_file(path, BASE) == {"default": BASE}

@@ -45,4 +45,5 @@ local function finish_healing(state, now)
   local covered = math.max(state.floor, newest and tonumber(string.match(newest, '^(%d+):')) or 0)
   if state.edge > covered then add_window(state, state.run_ms + state.active_ms) end
   if state.counted == 1 then fill_turns(state, 0) end
+  presume_present(state)
 end

@@ -28,6 +28,17 @@ local function fill_turns(state, least_until_run_ms)
   end
 end
 
+-- Nobody was asked to show themselves so far, or what they showed was lost: all who wait count as just seen.
+local TOLD_AT_MOST_MS = 60000
+local function presume_present(state)
+  local limits = limits_of(state)
+  if not limits.passOverMs then return end
+  local present_until = text(state.run_ms + TOLD_AT_MOST_MS + limits.passOverMs)
+  for position = state.edge + 1, math.min(state.last, state.edge + MOST_TURNS) do
+    redis.call('ZADD', ROOM.seen, 'NX', present_until, text(position))
+  end
+end
+
 -- In a room that admits one by one the edge is never ahead of the joiners: places promised there belong to nobody.
 local function edge_back_to_joiners(state)
   if state.edge <= state.last then return end
@@ -72,6 +83,7 @@ local function apply_settings(state, now, values)
   else
     if state.counted == 1 or state.opened == 0 then edge_back_to_joiners(state) end
     if state.counted == 1 and was_counted == 0 then fill_turns(state, state.expires_run_ms) end
+    if not old.passOverMs then presume_present(state) end
     if state.counted == 0 and was_counted == 1 then
       let_in(state, new, now, redis.call('ZCARD', ROOM.front))
     end
