@@ -1,6 +1,5 @@
 """Fixtures: a real Valkey for everything that runs a script, settings that point at it, and the leak check."""
 
-import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from app.settings import Settings
 from app.store import Store
 from app.store.keys import PERMANENT
 from app.store.store import open_store
+from tests.support import tools
 from tests.support.replicas import Replica
 from tests.support.servers import RealServer
 from tests.support.topologies import ClusterSetup, SentinelSetup
@@ -160,6 +160,15 @@ def own_cluster(tmp_path: Path) -> Iterator[ClusterSetup]:
 
 def pytest_report_header() -> list[str]:
     """Say what cannot be run on this machine."""
-    if any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
-        return []
-    return ["no Chromium here: tests/browser is left out (apt-get install chromium brings it)"]
+    return [
+        f"no {tool} here: its tests are left out (apt-get install {tools.PACKAGES[tool]})" for tool in tools.missing()
+    ]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests whose tool is missing; never in CI, which sets REQUIRE_TOOLS."""
+    absent = set(tools.missing())
+    out = [item for item in items if any(mark.args[0] in absent for mark in item.iter_markers("needs"))]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in out]

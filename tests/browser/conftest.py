@@ -1,7 +1,5 @@
 """A real Chromium for the pages' tests, and a folder for what it showed (`tests/browser/screenshots`, not kept in git)."""
 
-import os
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,10 +9,11 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.conftest import make_settings
+from tests.support import tools
 from tests.support.live import LiveApp, live_app
 from tests.support.servers import RealServer
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = tools.find("chromium")
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -26,9 +25,6 @@ FLAGS = [
 ]
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 PHONE = {"width": 320, "height": 640}
-
-collect_ignore_glob = ["test_*.py"] if CHROMIUM is None and "REQUIRE_BROWSER" not in os.environ else []
-"""A machine without Chromium runs all other tests; tests/conftest.py says so, and .ci/run does not let it pass."""
 
 Visit = Callable[..., Awaitable[Page]]
 

@@ -17,6 +17,8 @@ from tests.support.live import LiveApp
 from tests.support.looks import change, look_like
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.needs("chromium")
+
 Screenshot = Callable[[Page, str], Awaitable[None]]
 
 LOGO = "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAFklEQVR42mOokl9EEmIY1TCqYfhqAABPTjsQD0+CwwAAAABJRU5ErkJggg=="

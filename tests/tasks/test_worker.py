@@ -18,6 +18,7 @@ import pytest
 
 from app.client.tasks import TaskClient
 from app.worker import Worker, WorkerOptions
+from tests.support import tools
 from tests.support.replicas import Replica
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
@@ -168,12 +169,14 @@ def test_the_worker_of_the_system_this_replaces_works_as_it_is(replica: Replica)
     assert stats.items() >= {"pending": 0, "processing": 0, "completed": 1, "failed": 0}.items()
 
 
+@pytest.mark.needs("node")
 async def test_the_javascript_worker_of_the_docs_works(replica: Replica, tmp_path: Path) -> None:
     [script] = re.findall(r"```js\n(.*?)```", (ROOT / "docs" / "workers.md").read_text(), re.DOTALL)
     assert len(script.splitlines()) <= 30
     (tmp_path / "worker.mjs").write_text(script)
     worker = subprocess.Popen(
-        ["node", str(tmp_path / "worker.mjs")], env={"PATH": os.environ["PATH"], "QUEUE_URL": replica.url}
+        [tools.find("node") or "node", str(tmp_path / "worker.mjs")],
+        env={"PATH": os.environ["PATH"], "QUEUE_URL": replica.url},
     )
     try:
         async with TaskClient(replica.url) as client:
