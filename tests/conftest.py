@@ -1,5 +1,6 @@
 """Fixtures: a real Valkey for everything that runs a script, settings that point at it, and the leak check."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
@@ -18,7 +19,8 @@ from tests.support.replicas import Replica
 from tests.support.servers import RealServer
 from tests.support.topologies import ClusterSetup, SentinelSetup
 
-hypothesis.settings.register_profile("house", deadline=None)  # noise must not fail a property
+# Noise must not fail a property; CI tries the same examples every time, a person's run new ones.
+hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("house")
 
 SECRET = "a-signing-key-for-tests-that-is-long-enough-for-every-hmac-there-is"

@@ -102,6 +102,21 @@ def test_changed_declarations_are_applied_and_the_same_are_not(room: ScriptedRoo
     assert (room.observe().size, room.observe().settings_version) == (7, before + 2)
 
 
+def test_a_raised_burst_gives_no_more_than_has_filled_so_far() -> None:
+    def limits(burst: int) -> RoomSettings:
+        return RoomSettings(rate_per_minute=60, rate_burst=burst, max_active=5, batches=False)
+
+    with fakeredis.FakeRedis(decode_responses=True) as client:
+        room = ScriptedRoom(client)
+        room.declare(limits(1))
+        room.now_ms += 3000  # three would have filled, but only one fits
+        room.configure(limits(2))
+        room.join(3)
+        assert room.observe().edge == 1
+        room.now_ms += 1000
+        assert room.tick().edge == 2
+
+
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 2000)), min_size=1, max_size=30))
 def test_positions_have_no_gaps_and_no_repeats(batches: list[tuple[int, int]]) -> None:
     with fakeredis.FakeRedis(decode_responses=True) as client:

@@ -60,7 +60,8 @@ local function keep_allowance(state, old, new)
   if not new.ratePerMinute then return end
   local filled = new.rateBurst
   if old.ratePerMinute then
-    filled = math.min(filled, math.max(0, (state.run_ms * 1000 - state.rate_empty_us) * old.ratePerMinute / 60000000))
+    local since_us = math.max(0, state.run_ms * 1000 - state.rate_empty_us)
+    filled = math.min(filled, old.rateBurst, since_us * old.ratePerMinute / 60000000)
   end
   state.rate_empty_us = math.ceil(state.run_ms * 1000 - filled * 60000000 / new.ratePerMinute)
 end
