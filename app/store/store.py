@@ -6,6 +6,7 @@ one gets the text, which also teaches it (after a restart, a failover or a SCRIP
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ T = TypeVar("T")
 
 REQUEST_LIMIT_S = 0.9
 """How long a caller waits at most, so that whoever is behind it has an answer within a second."""
+QUIET_S = 2.0
+"""The store counts as back once nothing has failed for this long."""
 
 _Prepared = tuple[str, str, list[Any]]
 """Digest, text, and packed keys and arguments of one call."""
@@ -80,6 +83,7 @@ class Store:
         self._under_way: set[asyncio.Future[Any]] = set()
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._is_away = False
+        self._noticed_s = 0.0
         self._round_trips = {purpose: metrics.round_trips.labels(purpose) for purpose in ("request", "background")}
 
     @property
@@ -253,7 +257,7 @@ class Store:
                 raise
             self._notice(away)
             raise StoreUnavailable from error
-        if self._is_away:
+        if self._is_away and time.monotonic() - self._noticed_s > QUIET_S:
             self._is_away = False
             log.info("store_is_back")
         return result
@@ -282,8 +286,12 @@ class Store:
         await self._connections.aclose()
 
     def _notice(self, error: BaseException) -> None:
-        """The store is away: say so once until it is back."""
+        """The store is away: say so once until it has answered everything for a while.
+
+        Of a cluster only one node may be away, whose calls fail in between others that do well.
+        """
         self._count(error)
+        self._noticed_s = time.monotonic()
         if not self._is_away:
             self._is_away = True
             log.warning("store_is_away", reason=f"{type(error).__name__}: {error}")

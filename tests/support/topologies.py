@@ -135,7 +135,9 @@ class Sentinel:
         )
         with self.client() as client:
             wait_until(client.ping, f"the Sentinel is up; see {self.folder}/server.log")
-            periods = ("INFO-PERIOD", 200, "PING-PERIOD", 100, "ASK-PERIOD", 100)
+            # A replica is fit for promotion when its INFO is younger than five pings; once the primary is down,
+            # INFO comes every second, so that shorter pings than these would leave it to luck.
+            periods = ("INFO-PERIOD", 200, "PING-PERIOD", 300, "ASK-PERIOD", 100)
             client.execute_command("SENTINEL DEBUG", *periods, "ELECTION-TIMEOUT", 1000)
 
     def client(self) -> Any:

@@ -1,7 +1,7 @@
 """The waiting room on every kind of store: the same story on one server, behind Sentinel, and on a cluster."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import httpx
@@ -88,7 +88,7 @@ async def test_a_clusters_failover_gives_no_position_twice_and_moves_nobody_back
         await _fail_over_under_joins([first, second], own_cluster.kill_primary)
 
 
-async def _fail_over_under_joins(clients: list[httpx.AsyncClient], fail_over: object) -> None:
+async def _fail_over_under_joins(clients: list[httpx.AsyncClient], fail_over: Callable[[], None]) -> None:
     tickets: list[dict[str, object]] = []
     over = asyncio.Event()
 
@@ -101,18 +101,17 @@ async def _fail_over_under_joins(clients: list[httpx.AsyncClient], fail_over: ob
                 assert answer.status_code == 503, answer.text
             await asyncio.sleep(0.01)
 
-    joining = [
-        asyncio.create_task(keep_joining(client, room))
-        for client in clients
-        for room in ("default", "concert", "matinee")
-    ]
-    await eventually(lambda: len(tickets) > 60)
-    assert callable(fail_over)
-    await asyncio.to_thread(fail_over)
-    before = len(tickets)
-    await eventually(lambda: len(tickets) > before + 60, within_s=40)
-    over.set()
-    await asyncio.gather(*joining)
+    async with asyncio.TaskGroup() as joining:
+        for client in clients:
+            for room in ("default", "concert", "matinee"):
+                joining.create_task(keep_joining(client, room))
+        try:
+            await eventually(lambda: len(tickets) > 60)
+            await asyncio.to_thread(fail_over)
+            before = len(tickets)
+            await eventually(lambda: len(tickets) > before + 60, within_s=40)
+        finally:
+            over.set()
     for room in ("default", "concert", "matinee"):
         here = [ticket for ticket in tickets if ticket["room"] == room]
         assert not given_twice(here)
