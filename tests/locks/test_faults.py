@@ -99,7 +99,7 @@ async def test_no_two_calls_overlap_while_replicas_are_killed(server: RealServer
         return Response(b"done")
 
     heavy = PROFILES["heavy"]
-    shape = Profile(400, heavy.concurrency, heavy.first_id, heavy.last_id)
+    shape = Profile(1000, heavy.concurrency, heavy.first_id, heavy.last_id)
     with running_upstream(handler) as upstream:
         env = {**OPEN, "LOCK_UPSTREAM_URL": upstream + "/{id}", "LOCK_LEASE": "2"}
         replicas = [start_replica(server.url, **env) for _ in range(3)]
