@@ -8,7 +8,7 @@ from app.errors import Conflict, InvalidInput
 from app.rooms.replies import Reply, check
 from app.rooms.room import Room
 from app.rooms.rooms import SCRIPTS, Rooms
-from app.rooms.settings import RoomSettings
+from app.rooms.settings import RoomSettings, changed_settings
 from app.store import Store, keys
 
 VERBS = ("pause", "resume", "open", "close", "drain", "reset")
@@ -140,10 +140,8 @@ class Operator:
         """
         room = self._rooms.get(name)
         version = room.snapshot.settings_version if room.snapshot else 0
-        present = room.settings.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        merged = {key: value for key, value in {**present, **changes}.items() if value is not None}
         try:
-            settings = RoomSettings.model_validate(merged)
+            settings = changed_settings(room.settings, changes)
         except ValueError as error:
             raise InvalidInput(f"The settings cannot be so: {error}") from None
         await self.configure(

@@ -2,15 +2,22 @@
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from app.rooms.gate import RoomGate
 from app.rooms.look import RoomLook
 
 MIN_IDENTITY_SECRET = 32
+SECRETS = (("identitySecret",), ("gate", "vipSecret"), ("gate", "bypass", "headerSecret"))
+"""Where the secrets are among the settings."""
+HIDDEN = "(set)"
+"""What is shown of a secret; sent back, it stands for the one that is set."""
 
 
 class Method(StrEnum):
@@ -105,6 +112,7 @@ class RoomSettings(BaseModel):
     )
 
     look: RoomLook = Field(default=RoomLook(), description="How the room's waiting page looks.")
+    gate: RoomGate = Field(default=RoomGate(), description="How the gate in front of the room's site works.")
 
     @model_validator(mode="after")
     def _fitting(self) -> "RoomSettings":
@@ -184,8 +192,10 @@ class RoomSettings(BaseModel):
     def shown(self) -> dict[str, Any]:
         """What may be shown of them: everything but secrets."""
         data = self.model_dump(mode="json", by_alias=True)
-        if data["identitySecret"] is not None:
-            data["identitySecret"] = "(set)"
+        for *folders, name in SECRETS:
+            holder = _inside(data, folders)
+            if holder[name] is not None:
+                holder[name] = HIDDEN
         return data
 
     def as_json(self) -> str:
@@ -195,3 +205,43 @@ class RoomSettings(BaseModel):
     def digest(self) -> str:
         """A fingerprint of the content, by which a changed declaration is told from the one applied last."""
         return hashlib.sha256(self.as_json().encode()).hexdigest()[:16]
+
+
+def changed_settings(present: RoomSettings, changes: Mapping[str, Any]) -> RoomSettings:
+    """The settings with some of them changed; None takes one back to its default.
+
+    Args:
+        changes: by name, `gate.siteUrl` being one member of the part `gate`, and `gate` all of it. A secret sent
+            back as it is shown stays as it is.
+
+    Raises:
+        ValueError: a setting cannot be so.
+    """
+    data = present.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    before = deepcopy(data)
+    for name, value in changes.items():
+        *folders, last = name.split(".")
+        holder = data
+        for folder in folders:
+            holder = holder.setdefault(folder, {})
+            if not isinstance(holder, dict):
+                raise ValueError(f"there is no setting named {name}")
+        holder[last] = deepcopy(value)
+    for *folders, name in SECRETS:
+        holder, known = _inside(data, folders), _inside(before, folders)
+        if holder.get(name) == HIDDEN and name in known:
+            holder[name] = known[name]
+    return RoomSettings.model_validate(_without_none(data))
+
+
+def _inside(data: Any, folders: Sequence[str]) -> dict[str, Any]:
+    """The part of the settings that these names lead to; empty when it is not there."""
+    for folder in folders:
+        data = data.get(folder) if isinstance(data, dict) else None
+    return data if isinstance(data, dict) else {}
+
+
+def _without_none(data: Any) -> Any:
+    if not isinstance(data, dict):
+        return data
+    return {name: _without_none(value) for name, value in data.items() if value is not None}
