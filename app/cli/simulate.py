@@ -2,9 +2,9 @@
 
 import typer
 
-from app.cli.simulate_grab import grab
-from app.cli.simulate_locks import locks
-from app.cli.simulate_tasks import tasks
+from app.simulate.grab import grab
+from app.simulate.locks import locks
+from app.simulate.tasks import tasks
 
 simulate = typer.Typer(
     help="Make load on a running service, watch it live, and check its promises.", no_args_is_help=True

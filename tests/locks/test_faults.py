@@ -16,8 +16,8 @@ import httpx
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.cli.simulate_locks import storm
-from app.cli.storm import PROFILES, Profile
+from app.simulate.locks import storm
+from app.simulate.storm import PROFILES, Profile
 from tests.support.replicas import Replica
 from tests.support.servers import RealServer
 from tests.support.upstreams import running_upstream

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.cli.storm import Outcome, overlaps_of, overtaken_of, summarise
+from app.simulate.storm import Outcome, overlaps_of, overtaken_of, summarise
 from tests.support.replicas import Replica
 from tests.support.servers import RealServer
 

@@ -1,6 +1,6 @@
 """What a storm of requests for locks showed: waits, fairness for each id, and whether two holds ever overlapped.
 
-Pure figures; `simulate_locks` makes the storm.
+Pure figures; `app.simulate.locks` makes the storm.
 """
 
 from bisect import bisect_right

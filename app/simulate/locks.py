@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from app.cli.storm import PROFILES, WAIT_BOUNDS_S, Outcome, Profile, Summary, summarise
+from app.simulate.storm import PROFILES, WAIT_BOUNDS_S, Outcome, Profile, Summary, summarise
 
 LONGEST_ANSWER_S = 900.0
 DEFAULT_URL = "http://localhost:3000"
