@@ -99,6 +99,13 @@ class TicketRefused(Unauthorized):
     title = "Ticket refused"
 
 
+class PassRefused(Unauthorized):
+    """A pass is missing or does not hold; `reason` says which check failed."""
+
+    kind = "pass-refused"
+    title = "Pass refused"
+
+
 class JoinsHeld(StanchionError):
     """Positions are not being issued for a moment: the room is healing, or its store is away."""
 

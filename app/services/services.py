@@ -28,7 +28,9 @@ from app.store.store import open_store
 from app.tasks.service import TaskService, open_tasks
 from app.tickets.identities import Identities
 from app.tickets.keyring import REFRESH_S, KeyRing
-from app.tickets.tickets import Tickets
+from app.tickets.pass_keys import pass_key_secrets, pass_keys
+from app.tickets.passes import Passes
+from app.tickets.tickets import Tickets, ticket_keys
 
 
 @dataclass
@@ -40,6 +42,9 @@ class Services:
     metrics: Metrics
     store: Store
     ring: KeyRing
+    """The keys of tickets."""
+    pass_ring: KeyRing
+    passes: Passes
     rooms: Rooms
     visits: Visits
     operator: Operator
@@ -58,8 +63,8 @@ class Services:
 
     @property
     def has_snapshot(self) -> bool:
-        """Whether every room has been seen at least once, and tickets can be signed."""
-        return self.rooms.ready and self.ring.signing is not None
+        """Whether every room has been seen at least once, and tickets and passes can be signed."""
+        return self.rooms.ready and self.ring.signing is not None and self.pass_ring.signing is not None
 
 
 @asynccontextmanager
@@ -80,10 +85,11 @@ async def open_services(
     replica_id = secrets.token_hex(6)
     async with AsyncExitStack() as stack:
         store = await open_store(stack, settings.store_url, metrics, fragments)
-        ring = KeyRing(
-            (secret.get_secret_value().encode() for secret in settings.jwt_secret), store, clock, settings.ticket_ttl
-        )
+        secrets_given = (secret.get_secret_value().encode() for secret in settings.jwt_secret)
+        ring = KeyRing(ticket_keys(settings.ticket_ttl), secrets_given, store, clock)
+        pass_ring = _pass_ring(settings, store, clock)
         tickets = Tickets(ring, clock, deployment=settings.deployment, ttl_s=settings.ticket_ttl)
+        passes = Passes(pass_ring, clock, deployment=settings.deployment)
         rooms = Rooms(declared_rooms(settings), store, clock, settings.refresh_interval)
         metrics.registry.register(RoomsCollector(rooms))
         leader = Leader(replica_id, store, clock)
@@ -94,8 +100,10 @@ async def open_services(
             metrics=metrics,
             store=store,
             ring=ring,
+            pass_ring=pass_ring,
+            passes=passes,
             rooms=rooms,
-            visits=Visits(tickets, Sessions(store)),
+            visits=Visits(tickets, passes, Sessions(store)),
             operator=Operator(rooms, store),
             guests=Guests(Identities(fetch_keys, clock), _pepper(settings), settings.ticket_ttl),
             housekeeping=Housekeeping(rooms, leader, lambda up: _note_outcome(services, up)),
@@ -106,6 +114,7 @@ async def open_services(
         )
         stack.push_async_callback(leader.retire)
         run_in_background(stack, "keys", lambda: _refresh_keys(ring))
+        run_in_background(stack, "pass keys", lambda: _refresh_keys(pass_ring))
         run_in_background(stack, "housekeeping", services.housekeeping.run)
         run_in_background(stack, "task wake-ups", tasks.dispatcher.listen)
         run_in_background(stack, "task looks", tasks.dispatcher.look_now_and_then)
@@ -127,6 +136,11 @@ def declared_rooms(settings: Settings) -> dict[str, RoomSettings]:
     if settings.rooms_file is not None:
         declared |= read_rooms_file(settings.rooms_file, base)
     return declared
+
+
+def _pass_ring(settings: Settings, store: Store, clock: Clock) -> KeyRing:
+    given = pass_key_secrets(settings.pass_key.get_secret_value()) if settings.pass_key else ()
+    return KeyRing(pass_keys(settings.pass_algorithm, settings.pass_key_lead), given, store, clock)
 
 
 def _pepper(settings: Settings) -> str:

@@ -1,6 +1,8 @@
 """A visitor's way: a place taken in a room, carried in a ticket; a turn taken up as a session; and leaving."""
 
 from collections.abc import Awaitable, Callable
+from math import ceil
+from typing import NamedTuple
 
 from app.errors import TurnedAway
 from app.rooms.gatherer import NOBODY, Guest
@@ -8,16 +10,34 @@ from app.rooms.room import Room
 from app.rooms.sessions import Session, Sessions
 from app.rooms.window import LIVE, Standing, Status
 from app.tickets.ids import TicketIds
+from app.tickets.passes import IssuedPass, Passes
 from app.tickets.tickets import IssuedTicket, Ticket, Tickets
 
 NOT_SEEN_YET = Standing(Status.WAITING, 0, 0)
 
 
-class Visits:
-    """Joining, standing, entering and leaving, over rooms and tickets."""
+class Visitor(NamedTuple):
+    """Whose visit it is, as a ticket or a pass says."""
 
-    def __init__(self, tickets: Tickets, sessions: Sessions) -> None:
+    epoch: int
+    position: int
+    active_until_run_ms: int = 0
+    """As in `Ticket`."""
+
+
+class Admission(NamedTuple):
+    """A session, and the pass that proves it."""
+
+    session: Session
+    issued: IssuedPass
+
+
+class Visits:
+    """Joining, standing, entering and leaving, over rooms, tickets and passes."""
+
+    def __init__(self, tickets: Tickets, passes: Passes, sessions: Sessions) -> None:
         self.tickets = tickets
+        self.passes = passes
         self._sessions = sessions
         self._ids = TicketIds()
 
@@ -62,14 +82,33 @@ class Visits:
             return NOT_SEEN_YET
         return room.stand(room.snapshot, ticket.epoch, ticket.position, ticket.active_until_run_ms)
 
-    async def enter(self, room: Room, ticket: Ticket) -> Session:
-        """Take up the ticket's turn; see `Sessions.enter`."""
-        return await self._sessions.enter(room, ticket.epoch, ticket.position, ticket.active_until_run_ms)
+    async def enter(self, room: Room, visitor: Visitor) -> Admission:
+        """Take up the visitor's turn; again gives the same session, and another pass for it.
 
-    async def renew(self, room: Room, ticket: Ticket) -> Session:
-        """Prolong the ticket's session; see `Sessions.renew`."""
-        return await self._sessions.renew(room, ticket.epoch, ticket.position)
+        Raises:
+            as `Sessions.enter` and `Passes.issue`; entering again is harmless.
+        """
+        session = await self._sessions.enter(room, visitor.epoch, visitor.position, visitor.active_until_run_ms)
+        return Admission(session, self._pass_for(room, session))
 
-    async def leave(self, room: Room, ticket: Ticket) -> None:
-        """End the ticket's visit; see `Sessions.leave`."""
-        await self._sessions.leave(room, ticket.epoch, ticket.position)
+    async def renew(self, room: Room, visitor: Visitor) -> Admission:
+        """Prolong the visitor's session; written to the store before it is signed.
+
+        Raises:
+            as `Sessions.renew` and `Passes.issue`; renewing again is harmless.
+        """
+        session = await self._sessions.renew(room, visitor.epoch, visitor.position)
+        return Admission(session, self._pass_for(room, session))
+
+    async def leave(self, room: Room, visitor: Visitor) -> None:
+        """End the visit; see `Sessions.leave`."""
+        await self._sessions.leave(room, visitor.epoch, visitor.position)
+
+    def _pass_for(self, room: Room, session: Session) -> IssuedPass:
+        return self.passes.issue(
+            room=room.name,
+            epoch=session.epoch,
+            position=session.position,
+            issued_s=session.now_ms // 1000,
+            expires_s=ceil(session.ends_ms / 1000),
+        )

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, ValidationError
 from app.errors import ConfigError
 from app.settings.locks import LockSettings
 from app.settings.page import PageSettings
+from app.settings.passes import PassSettings
 from app.settings.rooms import RoomFileSettings, RoomSeedSettings
 from app.settings.server import ServerSettings
 from app.settings.tasks import TaskSettings, WorkerSettings
@@ -19,6 +20,7 @@ class Settings(
     ServerSettings,
     RoomSeedSettings,
     RoomFileSettings,
+    PassSettings,
     PageSettings,
     LockSettings,
     TaskSettings,
@@ -29,7 +31,7 @@ class Settings(
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
 
-SECRET_FIELDS = ("identity_pepper", "jwt_secret", "admin_token", "task_token", "lock_token", "redis_url")
+SECRET_FIELDS = ("identity_pepper", "jwt_secret", "pass_key", "admin_token", "task_token", "lock_token", "redis_url")
 """Settings that also have a `NAME_FILE` form."""
 
 

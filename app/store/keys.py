@@ -4,6 +4,7 @@ Hash tags keep what one script touches in one cluster slot: one tag per room, lo
 
     key                              type    fields, members                          TTL          written by
     stanchion:keyring                hash    kid -> JSON of a signing key             permanent    tickets.keyring
+    stanchion:pass-keyring           hash    kid -> JSON of a private key             permanent    tickets.keyring
     stanchion:{replicas}:leader      string  replica id of the leader                 lease        scheduler
     stanchion:{replicas}:term        string  counter of leaderships                   permanent    scheduler
     stanchion:{replicas}:seen        zset    replica id by server time last seen, ms  60 s         scheduler
@@ -61,13 +62,14 @@ from urllib.parse import quote
 PREFIX = "stanchion:"
 
 PERMANENT = re.compile(
-    r"^stanchion:(keyring|\{replicas\}:term|\{rooms\}:index"
+    r"^stanchion:(keyring|pass-keyring|\{replicas\}:term|\{rooms\}:index"
     r"|\{room:[^}]+\}:(state|windows|turns|sessions|log|done|front|passed|seen)"
     r"|tasks:queues|\{tasks:[^}]+\}:(meta|depth|delayed|leased|done|dead|schedules|ticks|heads:\d|ready:\d:.+|t:.+))$",
     re.DOTALL,
 )
 
 KEYRING = PREFIX + "keyring"
+PASS_KEYRING = PREFIX + "pass-keyring"
 ROOMS_INDEX = PREFIX + "{rooms}:index"
 LEADER = PREFIX + "{replicas}:leader"
 LEADER_TERM = PREFIX + "{replicas}:term"

@@ -1,15 +1,14 @@
-"""The ring of keys that sign tickets: given by the environment, or random and shared through the store.
+"""Rings of signing keys: given by the environment, or random and shared through the store.
 
-Shared keys are published two refreshes before they sign, so that every replica knows a key before it meets a
-ticket signed with it; a key that signs no more still verifies for a ticket's lifetime. Each replica keeps the
-ring in memory and puts back what the store has lost. Rotation works as in dex: whoever comes second finds the
-new key already there and makes no other.
+Shared keys are published for a while before they sign, so that every replica, and whoever else checks what they
+sign, knows a key before meeting its signature; a key that signs no more is kept for as long as what it signed may
+live. Each replica keeps the ring in memory and puts back what the store has lost. Rotation works as in dex: whoever
+comes second finds the new key already there and makes no other.
 """
 
 import hashlib
 import json
-import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,13 @@ from typing import Any
 from app.clock import Clock
 from app.errors import Conflict
 from app.logs import get_logger
-from app.store import Store, keys, load_scripts
+from app.store import Store, load_scripts
 
 log = get_logger(__name__)
 
 SCRIPTS = load_scripts(Path(__file__).parent / "lua")
 
 REFRESH_S = 2.0
-KEY_BYTES = 32
 LOOKUP_EVERY_S = 1.0
 """Unknown key ids may cost a look-up this often at most, whatever strangers send."""
 
@@ -53,15 +51,33 @@ def key_id(secret: bytes) -> str:
     return hashlib.sha256(b"stanchion kid\0" + secret).hexdigest()[:12]
 
 
-class KeyRing:
-    """The keys of this deployment as this replica knows them."""
+@dataclass(frozen=True)
+class KeyKind:
+    """What a ring is for: where it is shared, how its keys are made, and how long they are of use."""
 
-    def __init__(self, fixed: Iterable[bytes], store: Store, clock: Clock, ticket_ttl_s: int) -> None:
+    name: str
+    """For the logs."""
+    store_key: str
+    make: Callable[[], bytes]
+    lead_s: float
+    """How long a new key is published before it signs."""
+    keep_s: float
+    """How long what a key has signed may be valid."""
+    fixed_advice: str
+    """How to rotate keys that come from the environment, as a sentence."""
+    is_wanted: Callable[[bytes], bool] = lambda secret: True
+    """Whether a key is such as `make` makes; if the newest is not when the service starts, a new one is made."""
+
+
+class KeyRing:
+    """The keys of this deployment, of one kind, as this replica knows them."""
+
+    def __init__(self, kind: KeyKind, fixed: Iterable[bytes], store: Store, clock: Clock) -> None:
+        self._kind = kind
         self._fixed = tuple(SigningKey(key_id(secret), secret, 0) for secret in fixed)
         self._keys = {key.kid: key for key in self._fixed}
         self._store = store
         self._clock = clock
-        self._ticket_ttl_s = ticket_ttl_s
         self._signing = self._fixed[0] if self._fixed else None
         self._looked_up_s = float("-inf")
 
@@ -75,9 +91,9 @@ class KeyRing:
         """The key that signs now; None until the store has been reached once."""
         return self._signing
 
-    def get(self, kid: str) -> SigningKey | None:
-        """The key of this id, if it is in the ring."""
-        return self._keys.get(kid)
+    def all(self) -> tuple[SigningKey, ...]:
+        """Every key that signs, will sign, or has signed what may still be valid."""
+        return tuple(self._keys.values())
 
     async def refresh(self) -> None:
         """Take over keys from the store, put back those it has lost, make the first one, drop the outlived.
@@ -87,32 +103,44 @@ class KeyRing:
         """
         if self._fixed:
             return
-        candidate = SigningKey("", secrets.token_bytes(KEY_BYTES), 0)
+        at_start = self._signing is None
+        candidate = SigningKey("", self._kind.make(), 0)
         known = [item for key in self._keys.values() for item in (key.kid, key.as_json())]
         reply = await self._store.run(
             SCRIPTS["refresh_keys"],
-            {"keyring": keys.KEYRING},
+            {"keyring": self._kind.store_key},
             {
-                "keep_ms": round((self._ticket_ttl_s + 10 * REFRESH_S) * 1000),
+                "keep_ms": round((self._kind.keep_s + 10 * REFRESH_S) * 1000),
                 "first_kid": key_id(candidate.secret),
                 "first_key": candidate.as_json(),
                 "known": known,
             },
             purpose="background",
         )
-        self._take(reply)
+        newest = self._take(reply)
+        if at_start and not self._kind.is_wanted(newest.secret):
+            await self.rotate()
 
-    async def look_up(self, kid: str) -> SigningKey | None:
-        """A key that another replica may have published a moment ago; asked of the store at a bounded rate."""
-        now_s = self._clock.monotonic_s()
-        if self._fixed or now_s - self._looked_up_s < LOOKUP_EVERY_S:
+    async def find(self, kid: object) -> SigningKey | None:
+        """The key that a token names: also one that another replica may have published a moment ago.
+
+        The store is asked for it at a bounded rate.
+
+        Raises:
+            StoreUnavailable: it would have to be asked for, and the store is away.
+        """
+        if not isinstance(kid, str):
             return None
+        known = self._keys.get(kid)
+        now_s = self._clock.monotonic_s()
+        if known is not None or self._fixed or now_s - self._looked_up_s < LOOKUP_EVERY_S:
+            return known
         self._looked_up_s = now_s
         await self.refresh()
         return self._keys.get(kid)
 
     async def rotate(self) -> tuple[str, int]:
-        """Publish a new key, which signs two refreshes later. Asking again before that changes nothing.
+        """Publish a new key, which signs after the kind's lead. Asking again before that changes nothing.
 
         Returns:
             The id of the key that comes next, and the milliseconds until it signs.
@@ -122,23 +150,22 @@ class KeyRing:
             StoreUnavailable: the outcome is unknown; repeating is harmless.
         """
         if self._fixed:
-            raise Conflict(
-                "The keys come from JWT_SECRET. To rotate: put a new key in front (JWT_SECRET=new,old), restart the "
-                "replicas one after the other, and take the old one out after TICKET_TTL seconds."
-            )
-        secret = secrets.token_bytes(KEY_BYTES)
+            raise Conflict(self._kind.fixed_advice)
+        secret = self._kind.make()
         reply = await self._store.run(
             SCRIPTS["rotate_key"],
-            {"keyring": keys.KEYRING},
-            {"kid": key_id(secret), "secret": secret.hex(), "delay_ms": round(2 * REFRESH_S * 1000)},
+            {"keyring": self._kind.store_key},
+            {"kid": key_id(secret), "secret": secret.hex(), "delay_ms": round(self._kind.lead_s * 1000)},
         )
         await self.refresh()
-        log.info("key_rotated", kid=reply[1].decode(), signs_in_ms=reply[2])
+        log.info("key_rotated", keys=self._kind.name, kid=reply[1].decode(), signs_in_ms=reply[2])
         return reply[1].decode(), reply[2]
 
-    def _take(self, reply: list[Any]) -> None:
+    def _take(self, reply: list[Any]) -> SigningKey:
+        """Take over the ring as the store has it; the newest of its keys, which may yet have to wait."""
         now_ms = reply[1]
         pairs = zip(reply[2::2], reply[3::2], strict=True)
         self._keys = {kid.decode(): SigningKey.from_json(kid.decode(), text) for kid, text in pairs}
-        ready = [key for key in self._keys.values() if key.signs_from_ms <= now_ms]
-        self._signing = max(ready, key=lambda key: (key.signs_from_ms, key.kid))
+        in_order = sorted(self._keys.values(), key=lambda key: (key.signs_from_ms, key.kid))
+        self._signing = [key for key in in_order if key.signs_from_ms <= now_ms][-1]
+        return in_order[-1]

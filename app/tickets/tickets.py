@@ -6,7 +6,7 @@ what is written here.
 """
 
 import hmac
-from binascii import b2a_base64
+import secrets
 from json import dumps
 from typing import Any, NamedTuple
 
@@ -14,15 +14,14 @@ import jwt
 
 from app.clock import Clock
 from app.errors import StoreUnavailable, TicketRefused
+from app.store import keys
 from app.tickets.cache import GenerationalCache
-from app.tickets.keyring import KeyRing, SigningKey
+from app.tickets.compact import MAX_TOKEN_BYTES, Sealer, are_numbers, header_of
+from app.tickets.keyring import REFRESH_S, KeyKind, KeyRing, SigningKey
 
-MAX_TOKEN_BYTES = 2048
-MAX_NUMBER = 2**53
-"""Beyond this Lua would round: such a position was never given out."""
+KEY_BYTES = 32
 CACHE_ENTRIES = 200_000
 ALGORITHM = "HS256"
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _REQUIRED = ["iss", "sub", "room", "epoch", "pos", "iat", "exp"]
 
 
@@ -57,7 +56,7 @@ class Tickets:
         # Plain tuples of plain values, which the garbage collector leaves alone: it would walk over all of them again
         # and again, and keep everybody waiting meanwhile.
         self._verified: GenerationalCache[bytes, tuple[Any, ...]] = GenerationalCache(CACHE_ENTRIES)
-        self._headers: dict[str, bytes] = {}
+        self._sealer = Sealer()
         self._issuer_json = dumps(deployment).encode()
 
     def issue(
@@ -118,15 +117,12 @@ class Tickets:
 
     async def _key_of(self, token: bytes) -> SigningKey:
         try:
-            header = jwt.get_unverified_header(token)
-        except jwt.PyJWTError:
+            algorithm, kid = header_of(token)
+        except ValueError:
             raise TicketRefused("This is not a ticket: it cannot be read as a JWT.", reason="malformed") from None
-        if header.get("alg") != ALGORITHM:
+        if algorithm != ALGORITHM:
             raise TicketRefused("Tickets are signed with HS256 and nothing else.", reason="algorithm")
-        kid = header.get("kid")
-        key = None
-        if isinstance(kid, str):
-            key = self._ring.get(kid) or await self._ring.look_up(kid)
+        key = await self._ring.find(kid)
         if key is None:
             raise TicketRefused("The key that signed this ticket is not known here; join again.", reason="unknown_key")
         return key
@@ -148,7 +144,7 @@ class Tickets:
             raise TicketRefused("The ticket lacks what a ticket must say; join again.", reason="claims") from None
         numbers = [claims["epoch"], claims["pos"], claims.get("until", 0), claims["iat"], claims["exp"]]
         texts = [claims["sub"], claims["room"]]
-        if not all(type(n) is int and 0 <= n <= MAX_NUMBER for n in numbers) or not all(type(t) is str for t in texts):
+        if not are_numbers(numbers) or not all(type(text) is str for text in texts):
             raise TicketRefused("The ticket lacks what a ticket must say; join again.", reason="claims")
         ticket = Ticket(*texts, *numbers)
         if ticket.expires_s <= self._clock.unix_s():
@@ -156,27 +152,28 @@ class Tickets:
         return ticket
 
     def _sign(self, key: SigningKey, ticket: Ticket) -> bytes:
-        header = self._headers.get(key.kid)
-        if header is None:
-            prepared = {"alg": ALGORITHM, "kid": key.kid, "typ": "JWT"}
-            header = _b64(dumps(prepared, separators=(",", ":")).encode()) + b"."
-            self._headers = {key.kid: header}
         until = b',"until":%d' % ticket.active_until_run_ms if ticket.active_until_run_ms else b""
-        message = header + _b64(
-            b'{"iss":%b,"sub":"%b","room":"%b","epoch":%d,"pos":%d,"iat":%d,"exp":%d%b}'
-            % (
-                self._issuer_json,
-                ticket.ticket_id.encode(),
-                ticket.room.encode(),
-                ticket.epoch,
-                ticket.position,
-                ticket.issued_s,
-                ticket.expires_s,
-                until,
-            )
+        claims = b'{"iss":%b,"sub":"%b","room":"%b","epoch":%d,"pos":%d,"iat":%d,"exp":%d%b}' % (
+            self._issuer_json,
+            ticket.ticket_id.encode(),
+            ticket.room.encode(),
+            ticket.epoch,
+            ticket.position,
+            ticket.issued_s,
+            ticket.expires_s,
+            until,
         )
-        return message + b"." + _b64(hmac.digest(key.secret, message, "sha256"))
+        return self._sealer.seal(ALGORITHM, key.kid, claims, lambda message: hmac.digest(key.secret, message, "sha256"))
 
 
-def _b64(data: bytes) -> bytes:
-    return b2a_base64(data, newline=False).rstrip(b"=").translate(_URL_SAFE)
+def ticket_keys(ttl_s: int) -> KeyKind:
+    """The kind of ring that tickets are signed with."""
+    return KeyKind(
+        name="tickets",
+        store_key=keys.KEYRING,
+        make=lambda: secrets.token_bytes(KEY_BYTES),
+        lead_s=2 * REFRESH_S,
+        keep_s=ttl_s,
+        fixed_advice="The keys come from JWT_SECRET. To rotate: put a new key in front (JWT_SECRET=new,old), restart "
+        "the replicas one after the other, and take the old one out after TICKET_TTL seconds.",
+    )

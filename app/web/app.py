@@ -19,6 +19,7 @@ from app.web import (
     admin_verbs,
     demo,
     health,
+    jwks,
     locks,
     looks,
     pages,
@@ -53,6 +54,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *locks.OPERATIONS,
     *admin_keys.OPERATIONS,
     *sessions.OPERATIONS,
+    *jwks.OPERATIONS,
     *admin_rooms.OPERATIONS,
     *admin_verbs.OPERATIONS,
 )

@@ -1,13 +1,42 @@
-"""The ticket cookie: one per room, out of reach of scripts."""
+"""How tickets and passes travel besides `Authorization`: in cookies out of reach of scripts, the pass also in a header."""
 
 from app.settings import Settings
 
-_PREFIX = b"stanchion-ticket-"
+CARRIER = b"x-waiting-room-pass"
+"""The header in which programs send a pass: the site keeps `Authorization` for itself."""
+
+_TICKET = b"stanchion-ticket-"
+_PASS = b"stanchion-pass-"
+_HOST_ONLY = b"__Host-"
+"""Browsers take a cookie of such a name only from the very host, over TLS: no sibling host can slip one in."""
 
 
 def ticket_in_cookies(header: bytes, room: bytes) -> bytes | None:
     """The room's ticket in a `Cookie` header."""
-    wanted = _PREFIX + room + b"="
+    return _value_of(_TICKET + room, header)
+
+
+def ticket_cookie(room: bytes, token: bytes, *, secure: bool, settings: Settings) -> bytes:
+    """The `Set-Cookie` value that carries a ticket."""
+    return _set(_TICKET + room, token, settings.ticket_ttl, secure)
+
+
+def pass_in_cookies(header: bytes, room: bytes, *, secure: bool) -> bytes | None:
+    """The room's pass in a `Cookie` header; over TLS only the cookie that the host itself must have set counts."""
+    return _value_of(_pass_name(room, secure), header)
+
+
+def pass_cookie(room: bytes, token: bytes, *, secure: bool, max_age_s: int) -> bytes:
+    """The `Set-Cookie` value that carries a pass; an age of 0 takes it away."""
+    return _set(_pass_name(room, secure), token, max_age_s, secure)
+
+
+def _pass_name(room: bytes, secure: bool) -> bytes:
+    return (_HOST_ONLY if secure else b"") + _PASS + room
+
+
+def _value_of(name: bytes, header: bytes) -> bytes | None:
+    wanted = name + b"="
     for item in header.split(b";"):
         item = item.strip()
         if item.startswith(wanted):
@@ -15,7 +44,6 @@ def ticket_in_cookies(header: bytes, room: bytes) -> bytes | None:
     return None
 
 
-def ticket_cookie(room: bytes, token: bytes, *, secure: bool, settings: Settings) -> bytes:
-    """The `Set-Cookie` value that carries a ticket."""
-    attributes = b"; Path=/; HttpOnly; SameSite=Lax; Max-Age=%d" % settings.ticket_ttl
-    return _PREFIX + room + b"=" + token + attributes + (b"; Secure" if secure else b"")
+def _set(name: bytes, value: bytes, max_age_s: int, secure: bool) -> bytes:
+    attributes = b"; Path=/; HttpOnly; SameSite=Lax; Max-Age=%d" % max_age_s
+    return name + b"=" + value + attributes + (b"; Secure" if secure else b"")

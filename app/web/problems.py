@@ -25,6 +25,7 @@ STATUS_BY_KIND: dict[str, int] = {
     "unauthorized": 401,
     "forbidden": 403,
     "ticket-refused": 401,
+    "pass-refused": 401,
     "joins-held": 503,
     "room-closed": 409,
     "lease-lost": 409,

@@ -1,21 +1,25 @@
-"""Entering a room when the turn has come, prolonging the session, leaving: the visitor's, with the ticket."""
+"""Entering a room when the turn has come, prolonging the session, leaving: the visitor's, with the ticket or the pass."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.errors import TicketRefused
+from app.errors import PassRefused, TicketRefused
 from app.rooms.room import Room
-from app.rooms.sessions import Session
+from app.services import Services
+from app.services.visits import Admission, Visitor
 from app.settings import ROOM_NAME_PATTERN
-from app.tickets.tickets import Ticket
 from app.web.access import bearer_token
 from app.web.bodies import NO_STORE, Wire, answer
-from app.web.cookies import ticket_in_cookies
+from app.web.cookies import CARRIER, pass_cookie, pass_in_cookies, ticket_in_cookies
 from app.web.operations import Answer, Operation, services_of
 from app.web.origins import Origins
+from app.web.proxies import Proxies
+
+TICKET, PASS = "ticket", "pass"
 
 
 class SessionAnswer(Wire):
@@ -26,6 +30,9 @@ class SessionAnswer(Wire):
     position: int
     epoch: int
     status: str = Field(description="Always `entered`.")
+    pass_token: str = Field(
+        serialization_alias="pass", description="The pass: a JWT that the site can check, until the session ends."
+    )
     started_at: datetime
     ends_at: datetime = Field(description="When it ends unless it is renewed.")
     ends_in_seconds: float
@@ -34,53 +41,78 @@ class SessionAnswer(Wire):
 
 async def enter(request: Request) -> Response:
     """Turn the visitor's open turn into a session; again gives the same one."""
-    room, ticket = await visitor_of(request)
-    return _answer(request, room, await services_of(request).visits.enter(room, ticket))
+    room, visitor = await visitor_of(request, (TICKET, PASS))
+    return _answer(request, room, await services_of(request).visits.enter(room, visitor))
 
 
 async def renew(request: Request) -> Response:
     """Prolong the session."""
-    room, ticket = await visitor_of(request)
-    return _answer(request, room, await services_of(request).visits.renew(room, ticket))
+    room, visitor = await visitor_of(request, (PASS, TICKET))
+    return _answer(request, room, await services_of(request).visits.renew(room, visitor))
 
 
 async def leave(request: Request) -> Response:
     """End the visit; the slot is the next visitor's at once."""
-    room, ticket = await visitor_of(request)
-    await services_of(request).visits.leave(room, ticket)
-    return Response(status_code=204, headers=NO_STORE | _cors(request))
+    room, visitor = await visitor_of(request, (PASS, TICKET))
+    await services_of(request).visits.leave(room, visitor)
+    response = Response(status_code=204, headers=NO_STORE | _cors(request))
+    _set_pass_cookie(request, response, room, b"", 0)
+    return response
 
 
-async def visitor_of(request: Request) -> tuple[Room, Ticket]:
-    """The room of the path and the ticket that came along, by bearer or cookie.
+async def visitor_of(request: Request, cookies: Sequence[str]) -> tuple[Room, Visitor]:
+    """The room of the path, and whose ticket or pass came along: as a header, or in one of `cookies`, the first first.
 
     Raises:
         NotFound: there is no such room.
         Forbidden: a page of another site asks.
-        TicketRefused: there is no ticket, or it does not hold, or is another room's.
+        TicketRefused, PassRefused: there is none, or it does not hold, or is another room's.
     """
     services = services_of(request)
     room = services.rooms.get(request.path_params["room"])
+    ticket = bearer_token(request.headers.get("authorization", ""))
+    if ticket is not None:
+        return room, await _ticket_holder(services, room, ticket.encode("latin-1"))
     headers = dict(request.scope["headers"])
-    token: bytes | str | None = bearer_token(request.headers.get("authorization", ""))
-    if token is None:
-        Origins(services.settings).check_change(headers)
-        token = ticket_in_cookies(headers.get(b"cookie", b""), room.name_bytes)
-    if not token:
-        raise TicketRefused("Send the ticket as `Authorization: Bearer …`; POST /join gives one.", reason="missing")
-    ticket = await services.visits.tickets.verify(token if isinstance(token, bytes) else token.encode("latin-1"))
+    if CARRIER in headers:
+        return room, await _pass_holder(services, room, headers[CARRIER])
+    Origins(services.settings).check_change(headers)
+    secure = Proxies(services.settings).is_https(request.scope, headers)
+    for kind in cookies:
+        if kind == TICKET:
+            token = ticket_in_cookies(headers.get(b"cookie", b""), room.name_bytes)
+            holder = _ticket_holder
+        else:
+            token = pass_in_cookies(headers.get(b"cookie", b""), room.name_bytes, secure=secure)
+            holder = _pass_holder
+        if token:
+            return room, await holder(services, room, token)
+    raise TicketRefused("Send the ticket as `Authorization: Bearer …`; POST /join gives one.", reason="missing")
+
+
+async def _ticket_holder(services: Services, room: Room, token: bytes) -> Visitor:
+    ticket = await services.visits.tickets.verify(token)
     if ticket.room != room.name:
         raise TicketRefused(f"The ticket is for the room {ticket.room!r}, not for this one.", reason="other_room")
-    return room, ticket
+    return Visitor(ticket.epoch, ticket.position, ticket.active_until_run_ms)
 
 
-def _answer(request: Request, room: Room, session: Session) -> Response:
+async def _pass_holder(services: Services, room: Room, token: bytes) -> Visitor:
+    claims = await services.passes.verify(token)
+    if claims.room != room.name:
+        raise PassRefused(f"The pass is for the room {claims.room!r}, not for this one.", reason="other_room")
+    return Visitor(claims.epoch, claims.position)
+
+
+def _answer(request: Request, room: Room, admission: Admission) -> Response:
+    session, issued = admission
     content = SessionAnswer(
         room=room.name,
         session_id=session.session_id,
         position=session.position,
         epoch=session.epoch,
         status="entered",
+        pass_token=issued.token.decode(),
         started_at=_time(session.started_ms),
         ends_at=_time(session.ends_ms),
         ends_in_seconds=max(0.0, (session.ends_ms - session.now_ms) / 1000),
@@ -88,7 +120,18 @@ def _answer(request: Request, room: Room, session: Session) -> Response:
     )
     response = answer(content)
     response.headers.update(_cors(request))
+    _set_pass_cookie(request, response, room, issued.token, issued.claims.expires_s - issued.claims.issued_s)
     return response
+
+
+def _set_pass_cookie(request: Request, response: Response, room: Room, token: bytes, max_age_s: int) -> None:
+    """Give a browser on a page of our own host its pass as a cookie, too."""
+    settings, headers = services_of(request).settings, dict(request.scope["headers"])
+    if not (b"origin" in headers or b"sec-fetch-site" in headers) or not Origins(settings).from_own_page(headers):
+        return
+    secure = Proxies(settings).is_https(request.scope, headers)
+    cookie = pass_cookie(room.name_bytes, token, secure=secure, max_age_s=max_age_s)
+    response.headers.append("set-cookie", cookie.decode("latin-1"))
 
 
 def _cors(request: Request) -> dict[str, str]:
@@ -100,6 +143,7 @@ def _time(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC)
 
 
+_PASS_HEADER = {"X-Waiting-Room-Pass": "The pass, in place of the ticket."}
 _ROOM = {"room": ROOM_NAME_PATTERN}
 _PROBLEMS = (401, 403, 404, 410, 503)
 
@@ -110,7 +154,7 @@ OPERATIONS = (
         enter,
         "Enter when it is your turn",
         "visitors",
-        {200: Answer("The session; entering again gives the same one.", SessionAnswer)},
+        {200: Answer("The session and a pass for it; entering again gives the same session.", SessionAnswer)},
         description="Decided in the store, whatever /status said. 409: you still wait. 410: your turn or visit is over.",
         path_patterns=_ROOM,
         problems=(*_PROBLEMS, 409),
@@ -122,7 +166,8 @@ OPERATIONS = (
         renew,
         "Prolong the session",
         "visitors",
-        {200: Answer("The session with its new end.", SessionAnswer)},
+        {200: Answer("The session with its new end, and a pass until then.", SessionAnswer)},
+        headers=_PASS_HEADER,
         path_patterns=_ROOM,
         problems=_PROBLEMS,
         ticket=True,
@@ -134,6 +179,7 @@ OPERATIONS = (
         "Leave: the line, the turn or the session",
         "visitors",
         {204: Answer("The visit has ended; leaving twice is the same as once.")},
+        headers=_PASS_HEADER,
         path_patterns=_ROOM,
         problems=(401, 403, 404, 503),
         ticket=True,
