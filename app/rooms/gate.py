@@ -12,6 +12,8 @@ from pydantic.alias_generators import to_camel
 
 MIN_GATE_SECRET = 32
 MAX_RULES = 100
+MAX_WILDCARDS = 2
+"""In one path rule, so that no path can make comparing it long."""
 ALWAYS_HELD = frozenset({"OPTIONS", "CONNECT", "TRACE"})
 """Methods that no rule may name: preflights never wait anyway, and the others reach no site."""
 
@@ -63,6 +65,8 @@ class GateBypass(_Part):
                 raise ValueError(
                     f"{path!r} is no rule: it must start with / and be a plain path, with * and ** as wildcards"
                 )
+            if len(re.findall(r"\*+", path)) > MAX_WILDCARDS:
+                raise ValueError(f"{path!r} has more than {MAX_WILDCARDS} wildcards")
         return paths
 
     @field_validator("methods")

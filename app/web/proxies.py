@@ -15,8 +15,17 @@ class Proxies:
         self._trusted = settings.trusted_proxies
         self._is_trusted = lru_cache(maxsize=1024)(lambda host: _inside(host, self._trusted))
 
+    def trusts_sender(self, scope: Mapping[str, Any]) -> bool:
+        """Whether the connection comes from a trusted proxy."""
+        client = scope.get("client")
+        return bool(client and self._trusted and self._is_trusted(client[0]))
+
     def address(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
         """The visitor's own address, as far as trusted proxies tell; an IPv6 one is cut to its /64."""
+        return _grouped(self.whole_address(scope, headers))
+
+    def whole_address(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
+        """The visitor's own address, as far as trusted proxies tell; maybe no address at all, if they tell nonsense."""
         client = scope.get("client")
         host = client[0] if client else "unknown"
         hops = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",") if self._trusted else []
@@ -25,12 +34,11 @@ class Proxies:
             if not hop:
                 break
             host = hop
-        return _grouped(host)
+        return str(host)
 
     def is_https(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> bool:
         """Whether the visitor's own connection is encrypted."""
-        client = scope.get("client")
-        if client and self._trusted and self._is_trusted(client[0]):
+        if self.trusts_sender(scope):
             forwarded = headers.get(b"x-forwarded-proto")
             if forwarded is not None:
                 return forwarded.split(b",")[-1].strip() == b"https"
