@@ -19,6 +19,7 @@ from app.tickets.tickets import Ticket
 from app.web.context import NOSNIFF, request_id
 from app.web.cookies import ticket_cookie, ticket_in_cookies
 from app.web.origins import PREFLIGHT_HEADERS, Origins
+from app.web.page_forms import is_page_form
 from app.web.places import render_place, render_serving
 from app.web.problems import PROBLEM_TYPE, problem_body, problem_headers, status_of
 from app.web.proxies import Proxies
@@ -87,7 +88,7 @@ class HotRoutes:
             try:
                 status, body, own = await answer(room, scope, headers)
             except StanchionError as error:
-                if _is_page_form(headers):
+                if is_page_form(headers):
                     status, body, own = _back_to_page(room, scope, [_NO_STORE], error.kind)
                 else:
                     status, body, own = self._refusal(error, headers)
@@ -136,7 +137,7 @@ class HotRoutes:
             token, live = issued.token, issued.ticket
         assert token is not None and live is not None  # noqa: S101  # join returns None only for a live ticket
         own = [_NO_STORE]
-        page_form = _is_page_form(headers)
+        page_form = is_page_form(headers)
         if (from_browser or page_form) and self._origins.from_own_page(headers):
             own.append(self._cookie(room, token, secure=self._secure(scope, headers)))
         if page_form:
@@ -196,13 +197,6 @@ class HotRoutes:
         own.append((b"content-type", PROBLEM_TYPE.encode()))
         own += self._origins.cors_headers(headers)
         return status, problem_body(status, error.title, error.message, kind=error.kind, extra=error.extra), own
-
-
-def _is_page_form(headers: Headers) -> bool:
-    """Whether a browser posts the page's form by itself, without scripts; programs do not ask for HTML."""
-    return headers.get(b"content-type", b"").startswith(b"application/x-www-form-urlencoded") and (
-        b"text/html" in headers.get(b"accept", b"")
-    )
 
 
 def _back_to_page(room: Room, scope: Scope, own: list[tuple[bytes, bytes]], problem: str = "") -> Answer:

@@ -7,16 +7,18 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.errors import PassRefused, TicketRefused
+from app.errors import NotFound, PassRefused, StanchionError, TicketRefused, Unauthorized
 from app.rooms.room import Room
 from app.services import Services
 from app.services.visits import Admission, Visitor
 from app.settings import ROOM_NAME_PATTERN
+from app.tickets.passes import IssuedPass
 from app.web.access import bearer_token
 from app.web.bodies import NO_STORE, Wire, answer
 from app.web.cookies import CARRIER, pass_cookie, pass_in_cookies, ticket_in_cookies
-from app.web.operations import Answer, Operation, services_of
+from app.web.operations import Answer, Handler, Operation, services_of
 from app.web.origins import Origins
+from app.web.page_forms import back_to_page, is_page_form, on_to_target, posted_by_page
 from app.web.proxies import Proxies
 
 TICKET, PASS = "ticket", "pass"
@@ -39,25 +41,48 @@ class SessionAnswer(Wire):
     renewable_until: datetime = Field(description="No renewal reaches further than this.")
 
 
+class EnterQuery(Wire):
+    """What a page's form says besides."""
+
+    target: str = Field(default="", description="Where the visitor wants to go afterwards.")
+
+
 async def enter(request: Request) -> Response:
     """Turn the visitor's open turn into a session; again gives the same one."""
     room, visitor = await visitor_of(request, (TICKET, PASS))
-    return _answer(request, room, await services_of(request).visits.enter(room, visitor))
+    admission = await services_of(request).visits.enter(room, visitor)
+    response = on_to_target(request, room) if posted_by_page(request) else _answer(request, room, admission)
+    return _with_pass_cookie(request, response, room, admission.issued)
 
 
 async def renew(request: Request) -> Response:
     """Prolong the session."""
     room, visitor = await visitor_of(request, (PASS, TICKET))
-    return _answer(request, room, await services_of(request).visits.renew(room, visitor))
+    admission = await services_of(request).visits.renew(room, visitor)
+    return _with_pass_cookie(request, _answer(request, room, admission), room, admission.issued)
 
 
 async def leave(request: Request) -> Response:
     """End the visit; the slot is the next visitor's at once."""
     room, visitor = await visitor_of(request, (PASS, TICKET))
     await services_of(request).visits.leave(room, visitor)
-    response = Response(status_code=204, headers=NO_STORE | _cors(request))
-    _set_pass_cookie(request, response, room, b"", 0)
-    return response
+    answered = back_to_page(request) if posted_by_page(request) else Response(status_code=204, headers=NO_STORE)
+    answered.headers.update(_cors(request))
+    return _with_pass_cookie(request, answered, room, None)
+
+
+def page_aware(handler: Handler) -> Handler:
+    """A page without scripts that meets a problem is led back to the waiting page, which explains it."""
+
+    async def handle(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except StanchionError as error:
+            if not posted_by_page(request) or isinstance(error, NotFound):
+                raise
+            return back_to_page(request, error)
+
+    return handle
 
 
 async def visitor_of(request: Request, cookies: Sequence[str]) -> tuple[Room, Visitor]:
@@ -77,17 +102,28 @@ async def visitor_of(request: Request, cookies: Sequence[str]) -> tuple[Room, Vi
     if CARRIER in headers:
         return room, await _pass_holder(services, room, headers[CARRIER])
     Origins(services.settings).check_change(headers)
-    secure = Proxies(services.settings).is_https(request.scope, headers)
+    refused: Unauthorized = TicketRefused(
+        "Send the ticket as `Authorization: Bearer …`; POST /join gives one.", reason="missing"
+    )
     for kind in cookies:
-        if kind == TICKET:
-            token = ticket_in_cookies(headers.get(b"cookie", b""), room.name_bytes)
-            holder = _ticket_holder
-        else:
-            token = pass_in_cookies(headers.get(b"cookie", b""), room.name_bytes, secure=secure)
-            holder = _pass_holder
-        if token:
-            return room, await holder(services, room, token)
-    raise TicketRefused("Send the ticket as `Authorization: Bearer …`; POST /join gives one.", reason="missing")
+        try:
+            return room, await _cookie_holder(request, room, kind, refused)
+        except Unauthorized as error:  # an old cookie of one kind must not hide a good one of the other
+            refused = error
+    raise refused
+
+
+async def _cookie_holder(request: Request, room: Room, kind: str, otherwise: Unauthorized) -> Visitor:
+    services, headers = services_of(request), dict(request.scope["headers"])
+    cookie = headers.get(b"cookie", b"")
+    if kind == TICKET:
+        token = ticket_in_cookies(cookie, room.name_bytes)
+    else:
+        secure = Proxies(services.settings).is_https(request.scope, headers)
+        token = pass_in_cookies(cookie, room.name_bytes, secure=secure)
+    if not token:
+        raise otherwise
+    return await (_ticket_holder if kind == TICKET else _pass_holder)(services, room, token)
 
 
 async def _ticket_holder(services: Services, room: Room, token: bytes) -> Visitor:
@@ -105,14 +141,14 @@ async def _pass_holder(services: Services, room: Room, token: bytes) -> Visitor:
 
 
 def _answer(request: Request, room: Room, admission: Admission) -> Response:
-    session, issued = admission
+    session = admission.session
     content = SessionAnswer(
         room=room.name,
         session_id=session.session_id,
         position=session.position,
         epoch=session.epoch,
         status="entered",
-        pass_token=issued.token.decode(),
+        pass_token=admission.issued.token.decode(),
         started_at=_time(session.started_ms),
         ends_at=_time(session.ends_ms),
         ends_in_seconds=max(0.0, (session.ends_ms - session.now_ms) / 1000),
@@ -120,18 +156,19 @@ def _answer(request: Request, room: Room, admission: Admission) -> Response:
     )
     response = answer(content)
     response.headers.update(_cors(request))
-    _set_pass_cookie(request, response, room, issued.token, issued.claims.expires_s - issued.claims.issued_s)
     return response
 
 
-def _set_pass_cookie(request: Request, response: Response, room: Room, token: bytes, max_age_s: int) -> None:
-    """Give a browser on a page of our own host its pass as a cookie, too."""
+def _with_pass_cookie(request: Request, response: Response, room: Room, issued: IssuedPass | None) -> Response:
+    """Give a browser on a page of our own host its pass as a cookie, too, or take it away."""
     settings, headers = services_of(request).settings, dict(request.scope["headers"])
-    if not (b"origin" in headers or b"sec-fetch-site" in headers) or not Origins(settings).from_own_page(headers):
-        return
-    secure = Proxies(settings).is_https(request.scope, headers)
-    cookie = pass_cookie(room.name_bytes, token, secure=secure, max_age_s=max_age_s)
-    response.headers.append("set-cookie", cookie.decode("latin-1"))
+    from_browser = b"origin" in headers or b"sec-fetch-site" in headers or is_page_form(headers)
+    if from_browser and Origins(settings).from_own_page(headers):
+        secure = Proxies(settings).is_https(request.scope, headers)
+        token, max_age_s = (issued.token, issued.claims.expires_s - issued.claims.issued_s) if issued else (b"", 0)
+        cookie = pass_cookie(room.name_bytes, token, secure=secure, max_age_s=max_age_s)
+        response.headers.append("set-cookie", cookie.decode("latin-1"))
+    return response
 
 
 def _cors(request: Request) -> dict[str, str]:
@@ -143,6 +180,7 @@ def _time(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC)
 
 
+_LOCATION = {"Location": "Where the browser goes next."}
 _PASS_HEADER = {"X-Waiting-Room-Pass": "The pass, in place of the ticket."}
 _ROOM = {"room": ROOM_NAME_PATTERN}
 _PROBLEMS = (401, 403, 404, 410, 503)
@@ -151,13 +189,17 @@ OPERATIONS = (
     Operation(
         "POST",
         "/rooms/{room}/enter",
-        enter,
+        page_aware(enter),
         "Enter when it is your turn",
         "visitors",
-        {200: Answer("The session and a pass for it; entering again gives the same session.", SessionAnswer)},
+        {
+            200: Answer("The session and a pass for it; entering again gives the same session.", SessionAnswer),
+            303: Answer("A page's form without scripts: on to `target`, or back to the page.", None, _LOCATION),
+        },
         description="Decided in the store, whatever /status said. 409: you still wait. 410: your turn or visit is over.",
+        query=EnterQuery,
         path_patterns=_ROOM,
-        problems=(*_PROBLEMS, 409),
+        problems=(*_PROBLEMS, 400, 409),
         ticket=True,
     ),
     Operation(
@@ -175,10 +217,13 @@ OPERATIONS = (
     Operation(
         "POST",
         "/rooms/{room}/leave",
-        leave,
+        page_aware(leave),
         "Leave: the line, the turn or the session",
         "visitors",
-        {204: Answer("The visit has ended; leaving twice is the same as once.")},
+        {
+            204: Answer("The visit has ended; leaving twice is the same as once."),
+            303: Answer("A page's form without scripts: back to the page.", None, _LOCATION),
+        },
         headers=_PASS_HEADER,
         path_patterns=_ROOM,
         problems=(401, 403, 404, 503),

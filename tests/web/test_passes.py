@@ -109,6 +109,16 @@ async def test_by_cookie_the_pass_renews_and_leaves_and_leaving_takes_it_away(cl
     assert (await client.post("/rooms/sale/renew", headers=cookie)).json()["visitStatus"] == "ended"
 
 
+async def test_an_old_pass_cookie_does_not_hide_a_good_ticket(client: httpx.AsyncClient) -> None:
+    ticket = await bearer(client)
+    entered = (await client.post("/rooms/sale/enter", headers=ticket)).json()
+    old = f"stanchion-pass-sale={forged_pass({'aud': 'sale', 'exp': 1_700_000_001})}"
+    both = {"Cookie": f"{old}; stanchion-ticket-sale={ticket['Authorization'].partition(' ')[2]}", **OWN_PAGE}
+    assert (await client.post("/rooms/sale/renew", headers=both)).json()["sessionId"] == entered["sessionId"]
+    refused = await client.post("/rooms/sale/renew", headers={"Cookie": old, **OWN_PAGE})
+    assert (refused.status_code, refused.json()["reason"]) == (401, "expired")
+
+
 async def test_a_cookie_of_a_sibling_host_does_not_count_over_tls(client: httpx.AsyncClient) -> None:
     tossed = {"Cookie": f"stanchion-pass-sale={(await enter(client)).json()['pass']}", "X-Forwarded-Proto": "https"}
     refused = await client.post("/rooms/sale/renew", headers=tossed)
@@ -139,3 +149,51 @@ async def test_a_ticket_is_not_taken_for_a_pass_nor_a_pass_for_a_ticket(client: 
     given = (await client.post("/rooms/sale/enter", headers=ticket)).json()["pass"]
     as_ticket = await client.get("/rooms/sale/status", headers={"Authorization": f"Bearer {given}"})
     assert (as_ticket.status_code, as_ticket.json()["reason"]) == (401, "algorithm")
+
+
+PAGE_FORM = {
+    "Content-Type": "application/x-www-form-urlencoded",
+    "Accept": "text/html,application/xhtml+xml",
+    "Origin": "http://localhost:3000",
+}
+
+
+async def by_form(client: httpx.AsyncClient, verb: str, headers: Mapping[str, str], **query: str) -> httpx.Response:
+    """What a browser does with the page's form where no scripts run: the ticket is in a cookie."""
+    token = headers.get("Authorization", "").partition(" ")[2]
+    cookie = {"Cookie": f"stanchion-ticket-sale={token}"} if token else {}
+    return await client.post(f"/rooms/sale/{verb}", params=query, headers={**PAGE_FORM, **cookie})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "leads_to"),
+    [
+        ({"target": "/checkout?step=2"}, "/checkout?step=2"),
+        ({"target": "https://evil.example/"}, "/"),
+        ({"target": "//evil.example"}, "/"),
+        ({"target": "x" * 5000}, "/"),
+        ({}, "/"),
+    ],
+    ids=["a path", "another site", "hidden site", "too long", "nothing"],
+)
+async def test_a_form_without_scripts_enters_and_leads_on_with_the_cookie(
+    client: httpx.AsyncClient, wanted: dict[str, str], leads_to: str
+) -> None:
+    entered = await by_form(client, "enter", await bearer(client), **wanted)
+    assert (entered.status_code, entered.headers["location"]) == (303, leads_to)
+    assert entered.headers["set-cookie"].startswith("stanchion-pass-sale=ey")
+
+
+async def test_a_form_that_cannot_enter_leads_back_to_the_page_which_says_why(client: httpx.AsyncClient) -> None:
+    back = await by_form(client, "enter", {}, target="/checkout")
+    assert back.status_code == 303
+    assert back.headers["location"] == "../sale?problem=ticket-refused&target=%2Fcheckout"
+    assert "set-cookie" not in back.headers
+
+
+async def test_leaving_by_form_leads_back_to_the_page(client: httpx.AsyncClient) -> None:
+    ticket = await bearer(client)
+    await by_form(client, "enter", ticket)
+    left = await by_form(client, "leave", ticket)
+    assert (left.status_code, left.headers["location"]) == (303, "../sale")
+    assert left.headers["set-cookie"].startswith("stanchion-pass-sale=; ")

@@ -1,0 +1,39 @@
+"""Forms that the waiting page posts where no script does it: the answer is the next page, not a document."""
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.errors import StanchionError
+from app.rooms.room import Room
+from app.web.bodies import NO_STORE
+from app.web.targets import checked_target, default_target
+
+
+def is_page_form(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a browser posts the page's form by itself, without scripts; programs do not ask for HTML."""
+    return headers.get(b"content-type", b"").startswith(b"application/x-www-form-urlencoded") and (
+        b"text/html" in headers.get(b"accept", b"")
+    )
+
+
+def posted_by_page(request: Request) -> bool:
+    """The same of a request behind the router."""
+    return is_page_form(dict(request.scope["headers"]))
+
+
+def on_to_target(request: Request, room: Room) -> Response:
+    """Send the browser where the visitor wanted to go, if that is allowed, else where the room says."""
+    wanted = request.query_params.get("target", "")
+    target = checked_target(wanted, room.settings, request.headers.get("host", ""))
+    return RedirectResponse(target or default_target(room.settings), 303, headers=NO_STORE)
+
+
+def back_to_page(request: Request, problem: StanchionError | None = None) -> Response:
+    """Send the browser back to the room's page, which then shows the place, or what went wrong."""
+    query = {"problem": problem.kind if problem else None, "target": request.query_params.get("target")}
+    pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items() if value)
+    page = f"../{request.path_params['room']}"
+    return RedirectResponse(page + (f"?{pairs}" if pairs else ""), 303, headers=NO_STORE)
