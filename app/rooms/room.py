@@ -91,9 +91,14 @@ class Room:
 
     def opens_in_s(self, snapshot: Snapshot) -> float:
         """Seconds until the room opens by itself; 0 when it is open."""
+        opens_at_ms = self.opens_at_ms(snapshot)
+        return 0.0 if opens_at_ms is None else max(0.0, (opens_at_ms - snapshot.now_ms) / 1000)
+
+    def opens_at_ms(self, snapshot: Snapshot) -> int | None:
+        """When the room opens by itself, in milliseconds since 1970; None when it is open."""
         if snapshot.opened or self.settings.opens_at is None:
-            return 0.0
-        return max(0.0, self.settings.opens_at.timestamp() - snapshot.now_ms / 1000)
+            return None
+        return round(self.settings.opens_at.timestamp() * 1000)
 
     def note_visit(self, epoch: int, position: int, seq: int, kind: str) -> None:
         """Remember what this replica itself has just done to a visit, ahead of the next look."""

@@ -144,6 +144,11 @@ class RoomSettings(BaseModel):
         return self.rate_per_minute is None and self.max_active is None
 
     @property
+    def refusal(self) -> str | None:
+        """What everyone who wants to join is told, in a room that takes nobody; None in any other."""
+        return self.reject_message if self.method is Method.REJECT else None
+
+    @property
     def burst(self) -> int:
         """How many turns the rate gives at once."""
         if self.rate_burst is not None:

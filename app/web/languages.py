@@ -5,12 +5,15 @@ no build step and nothing compiled to keep in step. English is the text of the s
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
+from math import inf
 from pathlib import Path
 
 from babel import Locale
+from babel.dates import format_skeleton
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
@@ -81,8 +84,12 @@ class Language:
         """What is left of a limit: never more than there is, so rounded down, and in seconds near the end."""
         if seconds < 2 * 60:
             return self._in_words(int(seconds), "duration-second")
-        size_s, unit = (60, "duration-minute") if seconds < 2 * 3600 else (3600, "duration-hour")
+        size_s, unit = next((size_s, unit) for size_s, unit, to_s in _LEFT if seconds < to_s)
         return self._in_words(int(seconds // size_s), unit)
+
+    def moment(self, when: datetime) -> str:
+        """A day and a time of day, with the name of their time zone."""
+        return f"{format_skeleton('yMMMd', when, locale=self.locale)}, {when:%H:%M} {when.tzname()}"
 
     def duration_range(self, low_s: float, high_s: float) -> str:
         """A range in the unit of its upper end, like "4–6 minutes"."""
@@ -103,6 +110,8 @@ class Language:
         return words
 
 
+_LEFT = ((60, "duration-minute", 2 * 3600.0), (3600, "duration-hour", 2 * 86_400.0), (86_400, "duration-day", inf))
+"""What is left is told in each unit, of so many seconds, up to so many seconds."""
 _UNITS = (("duration-hour", 3600.0, 5400.0), ("duration-minute", 60.0, 60.0), ("duration-second", 1.0, 0.0))
 """Each unit, its seconds, and from how many seconds on it is used."""
 

@@ -5,6 +5,7 @@ The page reads what programs read: a visitor's place is the document that `/stat
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +19,6 @@ from app.web.places import render_place, render_serving
 
 DEFAULT_REFRESH_S = 10
 """How soon a page without a place looks again."""
-FULL_WAIT_RANGE = (0.8, 1.3)
-"""An estimate is shown as a range around it: the pace of the line is known, how it will change is not."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ async def page_state(services: Services, room: Room, cookie_header: bytes) -> Pa
     reply = render_place(room, ticket, stand, services.settings.poll_ceiling, None)
     place: dict[str, Any] = json.loads(reply.body)
     return PageState(
-        state_key(place), place, serving, max(2, reply.retry_after_s), services.visits.tickets.renewed(ticket)
+        state_key(place, serving), place, serving, max(2, reply.retry_after_s), services.visits.tickets.renewed(ticket)
     )
 
 
@@ -70,21 +69,32 @@ def without_place(serving: dict[str, Any]) -> str:
     """The state of a visitor who has no place in a room."""
     if serving.get("closed"):
         return "closed"
-    return "full" if serving.get("full") else "none"
+    if serving.get("refusal") is not None:
+        return "refused"
+    if serving.get("full"):
+        return "full"
+    return "gather" if opens_in_s(serving) > 0 else "none"
 
 
-def state_key(place: dict[str, Any]) -> str:
-    """The entry of the table for a place's status."""
+def state_key(place: dict[str, Any], serving: dict[str, Any]) -> str:
+    """The entry of the table for a place's status in a room."""
     status: str = place["status"]
+    if status == "waiting" and opens_in_s(serving) > 0:
+        return "early"
     return status if status in STATES else "other"
 
 
-def wait_range_s(estimated_s: float) -> tuple[float, float]:
-    """The honest form of an estimate: from how long to how long it may take."""
-    low, high = FULL_WAIT_RANGE
-    return estimated_s * low, estimated_s * high
+def opens_in_s(serving: Mapping[str, Any]) -> float:
+    """Seconds until the room opens by itself, by the store's clock; 0 when it is open."""
+    opens_at_ms = serving.get("opensAt")
+    return 0.0 if opens_at_ms is None else max(0.0, (opens_at_ms - serving["updatedAt"]) / 1000)
 
 
 def progress(first_ahead: int, ahead: int) -> float:
     """How far a visitor has come since their place was first shown, from 0 to 1; never less than before."""
     return max(0.0, min(1.0, 1 - (ahead + 1) / (max(first_ahead, ahead) + 1)))
+
+
+def shows_progress(facts: Sequence[str]) -> bool:
+    """Whether a state with these figures has a bar: in line, and the line has opened."""
+    return "ahead" in facts and "until" not in facts

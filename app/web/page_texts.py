@@ -22,12 +22,19 @@ class StateText(NamedTuple):
     tone: str = "calm"
     """How it looks: `calm`, `turn` (it is time), `halt` (something to know)."""
     facts: tuple[str, ...] = ()
-    """Which figures it shows: `position`, `ahead`, `wait`, `left`."""
+    """Which figures it shows, of `FACTS`."""
+
+
+FACTS = ("position", "ahead", "wait", "left", "opens", "until")
+"""All the figures there are: place, people ahead, expected wait, what is left of a turn, when the line opens, how long
+that still takes."""
 
 
 _KEPT = "You can reload or close this page: your place is kept on this device."
 _IN_LINE = ("position", "ahead", "wait")
 _AGAIN = "To line up again, take a new place."
+_LOOKS_AGAIN = "Keep this page open: it looks again by itself, and offers a place as soon as there is one."
+_EARLY = ("opens", "until")
 
 STATES: Mapping[str, StateText] = {
     "none": StateText(
@@ -35,6 +42,19 @@ STATES: Mapping[str, StateText] = {
         "You are not in line yet.",
         "Take a place, and this page shows where you are and tells you when it is your turn.",
         "join",
+    ),
+    "gather": StateText(
+        "Not open yet",
+        "You can take a place now: places are given in order of arrival.",
+        "Nobody is let in before it opens. Then the line moves in that order.",
+        "join",
+        facts=_EARLY,
+    ),
+    "early": StateText(
+        "You are in line, and it opens later",
+        "You stand in order of arrival. As soon as it opens, the line moves in that order.",
+        _KEPT,
+        facts=("position", "ahead", *_EARLY),
     ),
     "waiting": StateText(
         "You are in line", "This page shows your place and keeps it up to date.", _KEPT, facts=_IN_LINE
@@ -56,12 +76,19 @@ STATES: Mapping[str, StateText] = {
         "halt",
         ("position", "ahead"),
     ),
-    "expired": StateText("Your turn is over", "Your turn came, and its time has run out.", _AGAIN, "join", "halt"),
+    "expired": StateText(
+        "You missed your turn",
+        "Your turn came, and its time ran out before you went in. The next in line was let in.",
+        "To line up again, take a new place. Keep this page open, or let it tell you, so that you notice your turn.",
+        "join",
+        "halt",
+    ),
     "passed": StateText(
         "The line went on without you",
         "When your turn came, nothing had been heard from this device for a while.",
-        "If you are back in time, the button brings you to the front of the line again.",
-        "join",
+        "You are back in time: you go to the front of the line again. Keep this page open, so that you are not "
+        "passed over once more.",
+        "",
         "halt",
     ),
     "ended": StateText("Your visit has ended", "Thank you for your visit.", "To come back, take a new place.", "join"),
@@ -74,7 +101,14 @@ STATES: Mapping[str, StateText] = {
     "full": StateText(
         "The line is full",
         "No more places are given out for now.",
-        "This page looks again by itself; places may become free.",
+        _LOOKS_AGAIN,
+        "",
+        "halt",
+    ),
+    "refused": StateText(
+        "Nobody is let in for now",
+        "This line takes no visitors at the moment.",
+        _LOOKS_AGAIN,
         "",
         "halt",
     ),
@@ -93,6 +127,9 @@ PROBLEMS: Mapping[str, str] = {
     "store-unavailable": "The line cannot be reached right now. Please try again shortly.",
     "room-closed": "The line is closed: no new places are given out.",
     "room-full": "The line is full: no new places are given out for now.",
+    "turned-away": "This line takes no visitors at the moment.",
+    "too-many-joins": "Many places have just been taken from your network. Please try again in a minute.",
+    "identity-refused": "This line is for people who are signed in at the site. Please sign in there, and come here from it.",
     "other": "That did not work. Please try again.",
 }
 """Why a place was not given, by the kind of the error."""
@@ -103,12 +140,16 @@ WORDS: Mapping[str, str] = {
     "ahead": "Ahead of you",
     "wait": "Expected wait",
     "left": "Time left",
+    "opens": "Opens",
+    "until": "Until then",
     "progress": "Your way to the front of the line",
     "next": "What happens next",
     "join": "Take a place",
     "enter": "Go in",
     "soon": "less than a minute",
     "open_end": "longer than a day",
+    "at_least": "at least {time}",
+    "unknown": "cannot be told yet",
     "offline": "You are offline. Your place is kept, and this page catches up by itself.",
     "stale": "These figures are a little old: the line is just being reached again. Your place is kept.",
     "language": "Language",

@@ -6,7 +6,7 @@ itself up to date. docs/waiting-page.md describes it for operators.
 
 import gzip
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,25 +16,26 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.rooms.room import Room
+from app.rooms.settings import RoomSettings
 from app.services import Services
 from app.web.addresses import Addresses
 from app.web.cookies import ticket_cookie
 from app.web.languages import LANGUAGES, Language, choose, language
 from app.web.looks import look_addresses
 from app.web.operations import Answer, Operation, services_of
-from app.web.page_state import FULL_WAIT_RANGE, PageState, page_state, progress, wait_range_s
-from app.web.page_texts import PROBLEMS, page_texts
+from app.web.page_figures import figures
+from app.web.page_state import PageState, page_state, progress, shows_progress
+from app.web.page_texts import FACTS, PROBLEMS, page_texts
 from app.web.proxies import Proxies
 
 FOLDER = Path(__file__).parent
 LANGUAGE_COOKIE = "stanchion-language"
 FIRST_COOKIE = "stanchion-first-"
 YEAR_S = 365 * 86_400
-SOON_S = 60
-DAY_S = 86_400
 MAX_REFRESH_S = 30
+USUAL_REFUSAL = RoomSettings().reject_message
 
-SECURITY_HEADERS: Mapping[str, str] = {
+SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'; "
     "require-trusted-types-for 'script'; trusted-types 'none'",
@@ -71,9 +72,6 @@ def _view(request: Request, room: Room, state: PageState, speech: Language, firs
     place = state.place or {}
     problem = request.query_params.get("problem")
     text = texts["states"][state.key]
-    figures = {}
-    for fact in text["facts"]:
-        figures[fact] = _figure(fact, place, speech, texts["words"])
     at = Addresses.of(request)
     look = room.settings.look
     name = look.title or (texts["words"]["waiting_room"] if room.name == "default" else room.name)
@@ -86,8 +84,10 @@ def _view(request: Request, room: Room, state: PageState, speech: Language, firs
         "state": state,
         "text": text,
         "body_text": text["body"] or place.get("message", ""),
-        "figures": figures,
-        "percent": round(100 * progress(first, place["ahead"])) if "ahead" in text["facts"] else None,
+        "facts": FACTS,
+        "figures": figures(text["facts"], place, state.serving or {}, speech, texts["words"]),
+        "refusal": _refusal(room) if state.key == "refused" else None,
+        "percent": round(100 * progress(first, place["ahead"])) if shows_progress(text["facts"]) else None,
         "problem": None if problem is None else texts["problems"][problem if problem in PROBLEMS else "other"],
         "room_name": name,
         "look": look,
@@ -101,7 +101,7 @@ def _view(request: Request, room: Room, state: PageState, speech: Language, firs
             "place": state.place,
             "serving": state.serving,
             "first": first,
-            "range": FULL_WAIT_RANGE,
+            "usualRefusal": USUAL_REFUSAL,
             "again": state.refresh_s,
             "urls": {route: at.beside(route) for route in ("status", "join", "events", "serving")}
             | {"enter": f"{at.root}rooms/{room.name}/enter"},
@@ -111,15 +111,10 @@ def _view(request: Request, room: Room, state: PageState, speech: Language, firs
     }
 
 
-def _figure(fact: str, place: Mapping[str, Any], speech: Language, words: Mapping[str, str]) -> str:
-    if fact == "wait":
-        low_s, high_s = wait_range_s(place["estimatedWaitSeconds"])
-        if high_s < SOON_S:
-            return words["soon"]
-        return speech.duration_range(low_s, high_s) if high_s < DAY_S else words["open_end"]
-    if fact == "left":
-        return speech.time_left(place.get("activeForSeconds", 0))
-    return speech.number(place[fact])
+def _refusal(room: Room) -> str | None:
+    """Why the operator lets nobody in, where the operator said so: the default says no more than the page itself."""
+    said = room.settings.refusal
+    return None if said == USUAL_REFUSAL else said
 
 
 def first_ahead(request: Request, room: Room, state: PageState) -> int:

@@ -48,6 +48,10 @@ class Serving(Wire):
     paused: bool
     closed: bool
     full: bool = Field(description="Whether as many wait as may; a place may still be free for who goes in at once.")
+    opens_at: int | None = Field(
+        description="When the room opens by itself, in milliseconds since 1970; until then nobody is let in. null: it is open."
+    )
+    refusal: str | None = Field(description="Where nobody may join (method `reject`), the operator's reason.")
     stale: bool
     message: str | None = Field(description="What the operator has to say to everybody.")
     updated_at: int = Field(description="When the store said so, in milliseconds since 1970.")

@@ -3,13 +3,16 @@
 import json
 import re
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, Route, expect
 
+from app.rooms.settings import Method
 from app.web.languages import LANGUAGES, language
 from app.web.page_texts import STATES
 from tests.browser.conftest import PHONE, Visit
@@ -23,6 +26,8 @@ Screenshot = Callable[[Page, str], Awaitable[None]]
 
 LOGO = "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAFklEQVR42mOokl9EEmIY1TCqYfhqAABPTjsQD0+CwwAAAABJRU5ErkJggg=="
 """A violet square of 16 pixels."""
+OF_THE_ROOM = ("none", "gather", "early", "away", "full", "refused")
+"""States that no answer of /status has: what the room says decides."""
 WCAG_22_AA = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
@@ -58,6 +63,8 @@ async def answered_with(page: Page, **changes: Any) -> None:
             "status": "waiting",
             "ahead": 56,
             "estimatedWaitSeconds": 400,
+            "estimatedWaitLowSeconds": 320,
+            "estimatedWaitHighSeconds": 520,
             "pollAfterSeconds": 30,
             "epoch": 1,
             "stale": False,
@@ -85,7 +92,7 @@ async def test_a_visitor_joins_and_waits(live: LiveApp, visit: Visit, screenshot
     await expect(page.get_by_role("heading", level=1)).to_have_text("You are in line")
     await expect(page.locator("#fact-position dd")).to_have_text("5")
     await expect(page.locator("#fact-ahead dd")).to_have_text("2")
-    await expect(page.locator("#fact-wait dd")).to_have_text(re.compile(r"^\d+–\d+ minutes$"))
+    await expect(page.locator("#fact-wait dd")).to_have_text("20 minutes")
     await assert_accessible(page)
     await screenshot(page, "waiting")
     await page.reload()
@@ -125,7 +132,7 @@ def streams_open(live: LiveApp) -> float:
     return value
 
 
-@pytest.mark.parametrize("state", [key for key in STATES if key not in ("none", "away", "full")])
+@pytest.mark.parametrize("state", [key for key in STATES if key not in OF_THE_ROOM])
 async def test_every_status_has_its_words_and_passes_axe(
     live: LiveApp, visit: Visit, screenshot: Screenshot, state: str
 ) -> None:
@@ -280,7 +287,7 @@ async def test_every_language_is_shown_the_same_with_and_without_scripts(
     await expect(html).to_have_attribute("lang", tag)
     await expect(html).to_have_attribute("dir", speech.direction)
     await expect(page.get_by_role("heading", level=1)).to_have_text(speech.text("You are in line"))
-    await answered_with(page, status="waiting", estimatedWaitSeconds=9000, ahead=56)
+    await answered_with(page, status="waiting", estimatedWaitLowSeconds=7200, estimatedWaitHighSeconds=11_700)
     await expect(page.locator("#fact-wait dd")).to_have_text(speech.duration_range(7200, 11_700))
     await expect(page.locator("#fact-position dd")).to_have_text(speech.number(1234))
     assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
@@ -456,3 +463,54 @@ async def test_a_full_line_says_so_and_passes_axe(live: LiveApp, visit: Visit, s
     await shows(page, "full")
     await assert_accessible(page)
     await screenshot(page, "full")
+
+
+async def test_before_it_opens_the_page_counts_down_in_the_visitors_own_time(
+    live: LiveApp, visit: Visit, screenshot: Screenshot
+) -> None:
+    opens_at = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(hours=30)
+    await change(live.services, "default", opens_at=opens_at)
+    page = await visit(timezone_id="Asia/Tokyo", locale="en-GB")
+    await shows(page, "gather")
+    await assert_accessible(page)
+    await screenshot(page, "gather")
+    await page.locator("#join button").click()
+    await shows(page, "early")
+    await expect(page.locator("#fact-until dd")).to_have_text(re.compile(r"^(29|30) hours$"))
+    there = opens_at.astimezone(ZoneInfo("Asia/Tokyo"))
+    await expect(page.locator("#fact-opens dd")).to_contain_text(f"{there:%H:%M}")
+    await expect(page.locator("#fact-opens dd")).to_contain_text("GMT+9")
+    await expect(page.locator("#progress")).to_be_hidden()
+    await assert_accessible(page)
+    await screenshot(page, "early")
+    await eventually(lambda: streams_open(live) == 1)
+    await change(live.services, "default", opens_at=None)
+    await shows(page, "waiting")
+
+
+async def test_a_refusal_reaches_the_open_page_in_the_operators_words(
+    live: LiveApp, visit: Visit, screenshot: Screenshot
+) -> None:
+    page = await visit()
+    await shows(page, "none")
+    await eventually(lambda: streams_open(live) == 1)
+    hostile = "Sold out. <b>Sorry</b><script>window.broken = 1</script>"
+    await change(live.services, "default", method=Method.REJECT, reject_message=hostile)
+    await shows(page, "refused")
+    await expect(page.locator("#refusal")).to_have_text(hostile)
+    assert await page.evaluate("[window.broken, document.querySelector('main b')]") == [None, None]
+    await assert_accessible(page)
+    await screenshot(page, "refused-room")
+    await change(live.services, "default", method=Method.FIFO)
+    await shows(page, "none")
+    await expect(page.locator("#refusal")).to_be_hidden()
+
+
+async def test_a_wait_without_an_upper_end_is_told_as_at_least(live: LiveApp, visit: Visit) -> None:
+    await fill_line(live, 3)
+    page = await visit()
+    await join(page)
+    await answered_with(page, estimatedWaitLowSeconds=600, estimatedWaitHighSeconds=None)
+    await expect(page.locator("#fact-wait dd")).to_have_text("at least 10 minutes")
+    await answered_with(page, estimatedWaitLowSeconds=0, estimatedWaitHighSeconds=None)
+    await expect(page.locator("#fact-wait dd")).to_have_text("cannot be told yet")

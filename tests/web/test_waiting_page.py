@@ -5,15 +5,19 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
 from app.errors import StoreUnavailable
+from app.rooms.settings import Method
 from app.services import Services
+from app.web.languages import language
+from app.web.page_figures import wait_in_words
 from app.web.page_state import state_key
-from app.web.page_texts import STATES
+from app.web.page_texts import STATES, page_texts
 from app.web.pages import templates
 from tests.conftest import make_settings
 from tests.support.apps import running_app
@@ -125,7 +129,7 @@ async def test_someone_waiting_sees_place_people_ahead_estimate_and_bar(
     page = await client.get("/")
     assert state_of(page) == "waiting"
     assert (figure(page, "position"), figure(page, "ahead")) == ("5", "2")
-    assert re.search(r"\d+–\d+ minutes", figure(page, "wait") or "")
+    assert figure(page, "wait") == "20 minutes"
     assert re.search(r'<progress id="progress" max="100" value="0" aria-label="[^"]+">', page.text)
     assert re.search(r'<noscript><meta http-equiv="refresh" content="\d+;url=./"></noscript>', page.text)
 
@@ -259,8 +263,8 @@ async def test_files_of_another_release_are_served_but_not_kept(client: httpx.As
 
 
 async def test_a_status_that_the_table_does_not_know_is_shown_with_its_message() -> None:
-    assert state_key({"status": "levitating"}) == "other"
-    assert all(state_key({"status": status}) == status for status in STATES)
+    assert state_key({"status": "levitating"}, {}) == "other"
+    assert all(state_key({"status": status}, {}) == status for status in STATES)
 
 
 async def test_the_pages_data_cannot_break_out_of_its_element(client: httpx.AsyncClient) -> None:
@@ -295,6 +299,72 @@ async def test_a_full_room_says_so_and_its_button_leads_back_with_the_reason(
     posted = await client.post("/join", headers=FORM)
     assert (posted.status_code, posted.headers["location"]) == (303, "./?problem=room-full")
     assert "The line is full: no new places" in (await client.get("/?problem=room-full")).text
+
+
+async def test_before_it_opens_visitors_gather_and_are_told_when_it_does(
+    app: tuple[httpx.AsyncClient, Services],
+) -> None:
+    client, services = app
+    opens_at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
+    await change(services, "default", opens_at=opens_at)
+    await eventually(lambda: shows_state(client, "/", "gather"))
+    serving = (await client.get("/serving")).json()
+    assert serving["opensAt"] == opens_at.timestamp() * 1000
+    page = await client.get("/")
+    assert '<form id="join" method="post" action="join">' in page.text
+    assert figure(page, "until") == "2 days"
+    for _ in range(3):
+        await client.post("/join")
+    await client.post("/join", headers=FORM)
+    await seen_by_the_room(services, 4)
+    page = await client.get("/")
+    assert state_of(page) == "early"
+    assert [figure(page, name) for name in ("position", "ahead", "until", "wait")] == ["4", "3", "2 days", None]
+    assert (figure(page, "opens") or "").endswith(f"{opens_at:%H:%M} UTC")
+    assert re.search(r"<progress [^>]*hidden>", page.text)
+    await change(services, "default", opens_at=None)
+    await eventually(lambda: shows_state(client, "/", "waiting"))
+    assert (await client.get("/serving")).json()["opensAt"] is None
+
+
+async def test_where_nobody_may_join_the_operators_reason_is_shown_and_the_usual_one_in_the_visitors_language(
+    app: tuple[httpx.AsyncClient, Services],
+) -> None:
+    client, services = app
+    await change(services, "default", method=Method.REJECT)
+    await eventually(lambda: shows_state(client, "/", "refused"))
+    page = await client.get("/", headers={"Accept-Language": "de"})
+    assert "Diese Schlange nimmt im Moment niemanden auf." in page.text
+    assert re.search(r'<p class="message" id="refusal" dir="auto" hidden></p>', page.text)
+    posted = await client.post("/join", headers=FORM)
+    assert posted.headers["location"] == "./?problem=turned-away"
+    await change(services, "default", reject_message=HOSTILE)
+    page = await client.get("/")
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page.text
+    assert "<img" not in page.text
+    assert (await client.get("/serving")).json()["refusal"] == HOSTILE
+
+
+async def test_somebody_passed_over_has_nothing_to_press_since_asking_is_coming_back() -> None:
+    assert STATES["passed"].action == ""
+
+
+@pytest.mark.parametrize(
+    ("low_s", "high_s", "told"),
+    [
+        (0, 20, "less than a minute"),
+        (240, 360, "4–6 minutes"),
+        (3600, 12_600, "1–3.5 hours"),
+        (80_000, 90_000, "longer than a day"),
+        (300, None, "at least 5 minutes"),
+        (10, None, "cannot be told yet"),
+    ],
+)
+async def test_the_wait_is_told_as_the_range_that_the_service_answers(
+    low_s: int, high_s: int | None, told: str
+) -> None:
+    english = language("en")
+    assert wait_in_words(low_s, high_s, english, page_texts(english)["words"]) == told
 
 
 async def test_the_page_follows_a_visit_through_to_its_end(client: httpx.AsyncClient) -> None:

@@ -13,7 +13,8 @@ const REOPEN_S = 30;
 
 export class Link {
   // `on` has place(answer or null), serving(room), online(true or false), patient(): whether the stream will tell
-  // when there is something to ask about, and awaited(): whether somebody wants to be told though the tab is hidden.
+  // when there is something to ask about, gathering(): whether the room is still to open, and awaited(): whether
+  // somebody wants to be told though the tab is hidden.
   constructor(urls, on) {
     this.urls = urls;
     this.on = on;
@@ -145,17 +146,22 @@ export class Link {
       const place = await answer.json();
       this.#tell({ place });
       this.againS = place.pollAfterSeconds ?? retryS;
+      if (this.on.gathering()) await this.#lookAtRoom();
       const patient = this.streaming && this.on.patient();
       return patient ? Math.min(LONGEST_S, Math.max(STREAMING_MIN_S, this.againS * STREAMING_STRETCH)) : this.againS;
     }
     if (answer.status !== 401) return Math.max(retryS, 2) * (1 + Math.random() / 2);
     this.#tell({ place: null });
     this.againS = WITHOUT_PLACE_S;
-    if (!this.streaming) {
-      const room = await get(this.urls.serving);
-      if (room.ok) this.#tell({ serving: await room.json() });
-    }
+    await this.#lookAtRoom();
     return WITHOUT_PLACE_S;
+  }
+
+  // What the stream would tell, when there is none.
+  async #lookAtRoom() {
+    if (this.streaming) return;
+    const room = await get(this.urls.serving);
+    if (room.ok) this.#tell({ serving: await room.json() });
   }
 
   #tell(news) {

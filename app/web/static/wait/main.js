@@ -9,7 +9,6 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const { texts } = data;
 const words = new Words(data.language, texts);
 const find = (id) => document.getElementById(id);
-const FACTS = ["position", "ahead", "wait", "left"];
 const SPREAD_S = 0.5;
 const SAY_EVERY_S = 60;
 
@@ -24,11 +23,12 @@ const link = new Link(data.urls, {
     show();
   },
   serving(room) {
-    if (place.heard(room)) link.ask(SPREAD_S);
+    if (place.heard(room, nowS())) link.ask(SPREAD_S);
     show();
     showMessage(room.message ?? "");
   },
   patient: () => place.patient,
+  gathering: () => place.untilS(nowS()) > 0,
   awaited: () => tell.wanted,
   online(yes) {
     find("offline").hidden = yes;
@@ -56,16 +56,19 @@ function show() {
     ahead: () => words.number(view.ahead),
     wait: () => words.range(view.lowS, view.highS),
     left: () => words.left(view.leftS),
+    opens: () => words.moment(view.opensAt),
+    until: () => words.left(view.untilS),
   };
-  for (const fact of FACTS) {
+  for (const fact in figures) {
     const box = find(`fact-${fact}`);
     box.hidden = !state.facts.includes(fact);
     if (!box.hidden) put(box.lastElementChild, figures[fact]());
   }
   find("stale").hidden = !view.stale;
-  find("tell").hidden = !["waiting", "paused"].includes(view.key);
+  showText("refusal", view.key === "refused" && view.refusal);
+  find("tell").hidden = !["early", "waiting", "paused"].includes(view.key);
   const bar = find("progress");
-  bar.hidden = !state.facts.includes("ahead");
+  bar.hidden = !state.facts.includes("ahead") || state.facts.includes("until");
   bar.value = Math.round(100 * (view.progress ?? 0));
   document.title = (state.facts.includes("ahead") ? `(${words.number(view.ahead)}) ` : "") +
     `${state.tone === "turn" ? "● " : ""}${state.title} – ${data.room}`;
@@ -96,11 +99,16 @@ function changed(view, state) {
 
 // What the operator has to say to everybody.
 function showMessage(text) {
-  const box = find("message");
-  if (box.textContent === text) return;
-  box.textContent = text;
+  if (showText("message", text) && text) say(text);
+}
+
+// A paragraph that is there when it has something to say. Returns whether that has changed.
+function showText(id, text) {
+  const box = find(id);
+  if (box.textContent === (text || "")) return false;
+  box.textContent = text || "";
   box.hidden = !text;
-  if (text) say(text);
+  return true;
 }
 
 // The turn has come while the page was open: go in, as soon as somebody looks at it. A page that is opened when it is

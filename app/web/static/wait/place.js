@@ -2,10 +2,11 @@
 // Moments and durations are in seconds.
 
 export class Place {
-  constructor({ place, serving, first, range }, nowS) {
+  constructor({ place, serving, first, usualRefusal }, nowS) {
     this.first = first;
-    this.range = range;
+    this.usualRefusal = usualRefusal;
     this.serving = serving;
+    this.servedS = nowS;
     this.best = 0;
     this.answer = null;
     if (place) this.answered(place, nowS);
@@ -24,9 +25,10 @@ export class Place {
   }
 
   // What the room told everybody. Returns whether this visitor should ask for their own status now.
-  heard(serving) {
+  heard(serving, nowS) {
     const before = this.serving?.serving ?? 0;
     this.serving = serving;
+    this.servedS = nowS;
     const mine = this.answer;
     if (!mine) return false;
     if (serving.epoch !== mine.epoch) return mine.status !== "reset";
@@ -46,28 +48,46 @@ export class Place {
     return Boolean(inLine && this.serving && this.serving.serving < mine.position);
   }
 
+  // Seconds until the room opens by itself, by the store's clock; 0 when it is open.
+  untilS(nowS) {
+    const room = this.serving;
+    return room?.opensAt ? Math.max(0, (room.opensAt - room.updatedAt) / 1000 - (nowS - this.servedS)) : 0;
+  }
+
+  // The state of a visitor without a place.
+  #outside(early) {
+    const room = this.serving;
+    if (!room) return "away";
+    if (room.closed) return "closed";
+    if (room.refusal != null) return "refused";
+    return room.full ? "full" : early ? "gather" : "none";
+  }
+
   // What to show now.
   view(nowS, states) {
     const mine = this.answer;
     const stale = Boolean((mine || this.serving || {}).stale);
+    const untilS = this.untilS(nowS);
+    const room = { stale, untilS, opensAt: this.serving?.opensAt };
     if (!mine) {
-      const room = this.serving;
-      return { key: !room ? "away" : room.closed ? "closed" : room.full ? "full" : "none", stale };
+      const refusal = this.serving?.refusal;
+      return { ...room, key: this.#outside(untilS > 0), refusal: refusal === this.usualRefusal ? null : refusal };
     }
+    const early = mine.status === "waiting" && untilS > 0;
     const passedS = mine.stale ? 0 : Math.max(0, nowS - this.atS);
-    const waitS = Math.max(0, mine.estimatedWaitSeconds - passedS);
+    const left = (seconds) => Math.max(0, (seconds ?? 0) - passedS);
     const gone = 1 - (this.ahead + 1) / (Math.max(this.first, this.ahead) + 1);
     this.best = Math.max(this.best, gone);
     return {
-      key: Object.hasOwn(states, mine.status) ? mine.status : "other",
+      ...room,
+      key: early ? "early" : Object.hasOwn(states, mine.status) ? mine.status : "other",
       message: mine.message,
       position: mine.position,
       ahead: this.ahead,
-      lowS: waitS * this.range[0],
-      highS: waitS * this.range[1],
-      leftS: Math.max(0, (mine.activeForSeconds ?? 0) - passedS),
+      lowS: left(mine.estimatedWaitLowSeconds),
+      highS: mine.estimatedWaitHighSeconds == null ? null : left(mine.estimatedWaitHighSeconds),
+      leftS: left(mine.activeForSeconds),
       progress: this.best,
-      stale,
     };
   }
 }
