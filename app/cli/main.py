@@ -5,6 +5,7 @@ import sys
 import typer
 
 from app import __version__
+from app.cli.demo import demo
 from app.cli.keys import keys
 from app.cli.rooms import rooms
 from app.cli.serve import serve
@@ -23,6 +24,7 @@ cli = typer.Typer(
 cli.command()(serve)
 cli.command()(worker)
 cli.add_typer(simulate, name="simulate")
+cli.add_typer(demo, name="demo")
 cli.add_typer(keys)
 cli.add_typer(rooms)
 cli.add_typer(tasks)
