@@ -27,6 +27,7 @@ SCREENSHOTS = Path(__file__).parent / "screenshots"
 PHONE = {"width": 320, "height": 640}
 
 Visit = Callable[..., Awaitable[Page]]
+Screenshot = Callable[[Page, str], Awaitable[None]]
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +69,7 @@ async def visit(browser: Browser, live: LiveApp) -> AsyncIterator[Visit]:
             else:
                 context = beside.context
             page = await context.new_page()
-            await page.goto(live.url + path)
+            await page.goto(path if "://" in path else live.url + path)
             return page
 
         yield go
@@ -76,7 +77,7 @@ async def visit(browser: Browser, live: LiveApp) -> AsyncIterator[Visit]:
 
 
 @pytest.fixture
-def screenshot() -> Callable[[Page, str], Awaitable[None]]:
+def screenshot() -> Screenshot:
     """Keep a picture of a page, to be looked at."""
 
     async def keep(page: Page, name: str) -> None:

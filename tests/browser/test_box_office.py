@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Page, expect
 
-from app.demo.serving import create_site
-from app.demo.site import SiteOptions
-from tests.browser.conftest import PHONE, Screenshot, Visit, assert_accessible
+from app.demo.site import SiteOptions, create_site
+from tests.browser.conftest import PHONE, Screenshot, Visit
 from tests.demo.conftest import bank_clerk
+from tests.support.axe import assert_accessible
 from tests.support.live import LiveApp, serving
 
 pytestmark = pytest.mark.needs("chromium")
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.needs("chromium")
 @pytest.fixture
 async def box_office(live: LiveApp) -> AsyncIterator[str]:
     """The site's address; nothing stands in front of it."""
-    async with serving(create_site(SiteOptions(live.url))) as url:
+    async with serving(create_site(SiteOptions(live.url))) as (url, _):
         yield url
 
 
@@ -96,7 +96,7 @@ async def test_the_plan_fits_a_phone_and_passes_axe_in_the_dark(box_office: str,
 
 
 async def test_the_time_to_decide_is_shown_and_its_end_too(live: LiveApp, visit: Visit) -> None:
-    async with serving(create_site(SiteOptions(live.url, decide_s=3.0))) as url:
+    async with serving(create_site(SiteOptions(live.url, decide_s=3.0))) as (url, _):
         page = await visit(f"{url}/seats")
         await pick(page, "A1")
         await expect(page.locator("#left")).to_have_text("0:00", timeout=15_000)

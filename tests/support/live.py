@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from app.services import Services, open_services
 from app.settings import Settings
@@ -39,20 +40,29 @@ class LiveApp:
 
 
 @asynccontextmanager
-async def live_app(settings: Settings, port: int | None = None) -> AsyncIterator[LiveApp]:
-    """Serve until the block ends; open streams are ended with it."""
+async def serving(app: ASGIApp, port: int | None = None) -> AsyncIterator[tuple[str, uvicorn.Server]]:
+    """Serve any application on loopback until the block ends: its address and its server."""
     port = port or free_port()
-    app = create_app(lambda: open_services(settings))
     options = {**SERVER_OPTIONS, "loop": "none"}
     server = _Server(uvicorn.Config(app, host="127.0.0.1", port=port, timeout_graceful_shutdown=5, **options))
     task = asyncio.create_task(server.serve())
     await eventually(lambda: server.started or task.done())
-    services = app.services
-    assert services is not None
-    await eventually(lambda: services.has_snapshot and not services.rooms.get("default").snapshot.healing)  # type: ignore[union-attr]
     try:
-        yield LiveApp(f"http://127.0.0.1:{port}", services, server)
+        yield f"http://127.0.0.1:{port}", server
     finally:
-        services.draining = True
         server.should_exit = True
         await task
+
+
+@asynccontextmanager
+async def live_app(settings: Settings, port: int | None = None) -> AsyncIterator[LiveApp]:
+    """Serve until the block ends; open streams are ended with it."""
+    app = create_app(lambda: open_services(settings))
+    async with serving(app, port) as (url, server):
+        services = app.services
+        assert services is not None
+        await eventually(lambda: services.has_snapshot and not services.rooms.get("default").snapshot.healing)  # type: ignore[union-attr]
+        try:
+            yield LiveApp(url, services, server)
+        finally:
+            services.draining = True
