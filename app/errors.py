@@ -229,6 +229,20 @@ class TurnOver(StanchionError):
     title = "Your turn is over"
 
 
+class SignInRefused(StanchionError):
+    """The dashboard was not given the admin token."""
+
+    kind = "sign-in-refused"
+    title = "Sign-in refused"
+
+
+class TooManyTries(StanchionError):
+    """This address has tried to sign in too often; the hint says when it may again."""
+
+    kind = "too-many-tries"
+    title = "Too many tries"
+
+
 class IdentityRefused(Unauthorized):
     """An identity token is missing or does not hold; `reason` says which check failed."""
 

@@ -22,6 +22,11 @@ class Housekeeping:
         self._leader = leader
         self._on_outcome = on_outcome
 
+    @property
+    def live_replicas(self) -> int:
+        """How many replicas live, as far as this one knows."""
+        return self._leader.live_replicas
+
     async def run(self) -> None:
         """Refresh for ever; an outage is waited out."""
         away = False

@@ -10,6 +10,7 @@ from app.clock import Clock, SystemClock
 from app.locks.service import LockService
 from app.locks.upstream import Upstream
 from app.metrics import Metrics
+from app.operators.sign_in import SignIns
 from app.rooms.metrics import RoomsCollector
 from app.rooms.operator import Operator
 from app.rooms.rooms import Rooms
@@ -49,6 +50,7 @@ class Services:
     visits: Visits
     operator: Operator
     guests: Guests
+    sign_ins: SignIns
     housekeeping: Housekeeping
     replica_id: str
     """A random name of this process, for owner tokens and reports."""
@@ -106,6 +108,7 @@ async def open_services(
             visits=Visits(tickets, passes, Sessions(store)),
             operator=Operator(rooms, store),
             guests=Guests(Identities(fetch_keys, clock), _pepper(settings), settings.ticket_ttl),
+            sign_ins=SignIns(_admin_token(settings), settings.deployment, store, clock),
             housekeeping=Housekeeping(rooms, leader, lambda up: _note_outcome(services, up)),
             replica_id=replica_id,
             locks=open_locks(stack, settings, store, metrics, replica_id),
@@ -145,6 +148,10 @@ def _pass_ring(settings: Settings, store: Store, clock: Clock) -> KeyRing:
 
 def _pepper(settings: Settings) -> str:
     return settings.identity_pepper.get_secret_value() if settings.identity_pepper else ""
+
+
+def _admin_token(settings: Settings) -> str | None:
+    return settings.admin_token.get_secret_value() if settings.admin_token else None
 
 
 def _seed(settings: Settings) -> RoomSettings:

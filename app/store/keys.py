@@ -47,6 +47,8 @@ Hash tags keep what one script touches in one cluster slot: one tag per room, lo
     stanchion:{lock:ID}:fence        string  the last fencing token                   7 days       locks
     stanchion:{lock:ID}:done:TOKEN   string  the answer to a release, for its repeat  60 s         locks
     stanchion:{locks}:held           zset    lock id by the end of its lease (ms)     LOCK_KEEP    locks.index
+    stanchion:{operators}:tries:HASH string  tries of an address to sign in           300 s        operators
+    stanchion:{operators}:out:ID     string  a session that was signed out            its rest     operators
     stanchion:locks:wake:REPLICA     channel "token fence" of a hand-over             -            locks
 
 `ID` is the lock id percent-encoded, or, when that is long, `#` and a digest of it: ids may hold any
@@ -137,6 +139,16 @@ def task(queue: str, task_id: str) -> str:
 def task_idempotency_hash(key: str) -> str:
     """What an idempotency key becomes in its key's name."""
     return sha256(key.encode()).hexdigest()[:32]
+
+
+def operator_tries(address: str) -> str:
+    """How often an address has tried to sign in to the dashboard of late."""
+    return f"{PREFIX}{{operators}}:tries:{sha256(address.encode()).hexdigest()[:32]}"
+
+
+def operator_signed_out(session_id: str) -> str:
+    """Stands as long as a signed-out session's cookie would otherwise hold."""
+    return f"{PREFIX}{{operators}}:out:{session_id}"
 
 
 LOCKS_HELD = PREFIX + "{locks}:held"

@@ -62,11 +62,14 @@ class RoomChanges(Wire):
 
 
 def operator_name(request: Request) -> str:
-    """Who acts, for the audit log: what the operator's program says of itself.
+    """Who acts, for the audit log: what the operator's program says of itself, or the name given at sign-in.
 
     Raises:
         InvalidInput: the name is too long.
     """
+    signed_in: str | None = getattr(request.state, "operator", None)
+    if signed_in is not None:
+        return f"{signed_in} (dashboard)" if signed_in else "dashboard"
     who = request.headers.get("x-operator", "").strip() or "operator"
     if len(who) > MAX_WHO or not who.isprintable():
         raise InvalidInput(f"X-Operator has at most {MAX_WHO} printable characters.")
@@ -195,6 +198,6 @@ OPERATIONS = (
         access=Access.ADMIN,
         path_patterns=ROOM_PATTERN,
         headers=WHO_HEADER,
-        problems=(401, 403, 404, 409, 503),
+        problems=(400, 401, 403, 404, 409, 503),
     ),
 )

@@ -32,6 +32,8 @@ from app.web import (
 )
 from app.web.body_limit import BodyLimit
 from app.web.context import RequestContext
+from app.web.dashboard import operations as dashboard
+from app.web.dashboard.feed import Feed
 from app.web.hot import HotRoutes
 from app.web.openapi import openapi_document
 from app.web.operations import Operation, routes_of
@@ -57,6 +59,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *jwks.OPERATIONS,
     *admin_rooms.OPERATIONS,
     *admin_verbs.OPERATIONS,
+    *dashboard.OPERATIONS,
 )
 
 
@@ -68,6 +71,7 @@ class Application:
         self._rest: ASGIApp
         self._hot: HotRoutes | None = None
         self._streams: Streams | None = None
+        self.feed: Feed | None = None
 
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
@@ -76,8 +80,10 @@ class Application:
                 self._hot = HotRoutes(services)
                 self._streams = Streams(services)
                 run_in_background(stack, "streams", self._streams.run)
+                self.feed = Feed(services)
+                run_in_background(stack, "dashboard", self.feed.run)
                 self._rest = RequestContext(self.starlette, services.metrics)
-                yield {"services": services}
+                yield {"services": services, "dashboard": self.feed}
 
         self.starlette = Starlette(
             routes=[

@@ -12,7 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.services import Services
-from app.web.access import Access, require_access
+from app.web.access import Access
+from app.web.operator_access import allow
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -73,7 +74,7 @@ def routes_of(operations: Sequence[Operation]) -> list[Route]:
 def _dispatch(methods: Mapping[str, Operation]) -> Handler:
     async def endpoint(request: Request) -> Response:
         operation = methods.get(request.method) or methods["GET"]  # HEAD is answered as GET
-        require_access(request, operation.access, services_of(request).settings)
+        await allow(request, operation.access, services_of(request))
         assert operation.handler is not None  # noqa: S101  # routes_of keeps only those that have one
         return await operation.handler(request)
 

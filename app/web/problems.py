@@ -43,6 +43,8 @@ STATUS_BY_KIND: dict[str, int] = {
     "not-your-turn": 409,
     "turn-over": 410,
     "identity-refused": 401,
+    "sign-in-refused": 403,
+    "too-many-tries": 429,
 }
 
 _TITLES = {

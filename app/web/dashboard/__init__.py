@@ -1,0 +1,1 @@
+"""The operator's dashboard at `/admin`: its pages, its figures, and how they are pushed. docs/dashboard.md describes it."""

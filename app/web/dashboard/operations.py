@@ -1,0 +1,26 @@
+"""The dashboard's routes."""
+
+from app.web.access import Access
+from app.web.dashboard import pages, sign_in
+from app.web.dashboard.figures import Overview
+from app.web.operations import Answer, Operation
+
+_PAGE = {200: Answer("The page.", "text/html")}
+
+OPERATIONS = (
+    Operation("GET", "/admin", pages.rooms_page, "All rooms at a glance", "dashboard", _PAGE, hidden=True),
+    Operation("GET", "/admin/sign-in", sign_in.form, "The form", "dashboard", _PAGE, hidden=True),
+    Operation("POST", "/admin/sign-in", sign_in.sign_in, "Begin a session", "dashboard", _PAGE, hidden=True),
+    Operation("POST", "/admin/sign-out", sign_in.sign_out, "End a session", "dashboard", _PAGE, hidden=True),
+    Operation("GET", "/admin/events", pages.events, "The figures as they change", "dashboard", _PAGE, hidden=True),
+    Operation(
+        "GET",
+        "/admin/api/overview",
+        pages.overview_now,
+        "All rooms in figures",
+        "operator",
+        {200: Answer("As this replica last saw them, a quarter of a second ago or less.", Overview)},
+        access=Access.ADMIN,
+        problems=(401, 403),
+    ),
+)

@@ -1,0 +1,97 @@
+"""The dashboard's pages. Each comes with what it shows first; its scripts then keep it up to date."""
+
+import gzip
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+
+from app.errors import Unauthorized
+from app.operators.sessions import OperatorSession
+from app.services import Services
+from app.web.addresses import static_digest
+from app.web.bodies import NO_STORE, answer
+from app.web.dashboard.feed import Feed
+from app.web.dashboard.figures import overview
+from app.web.operations import services_of
+from app.web.operator_access import refuse_other_sites, session_of
+from app.web.pages import templates
+
+HEADERS: Mapping[str, str] = {
+    **NO_STORE,
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'",
+    "vary": "cookie, accept-encoding",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cross-origin-opener-policy": "same-origin",
+    "x-robots-tag": "noindex",
+}
+
+
+def root_of(request: Request) -> str:
+    """The way from the present page up to the service's root, so that pages work under any prefix."""
+    return "../" * (request.url.path.count("/") - 1)
+
+
+def html(request: Request, name: str, status: int = 200, **values: Any) -> Response:
+    """One of the dashboard's templates as an answer."""
+    root = root_of(request)
+    page = templates().get_template(name).render(root=root, static=f"{root}static/v-{static_digest()}", **values)
+    body, headers = page.encode(), dict(HEADERS)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        body = gzip.compress(body, compresslevel=5, mtime=0)
+        headers["content-encoding"] = "gzip"
+    return Response(body, status, headers=headers, media_type="text/html; charset=utf-8")
+
+
+async def page_for_operator(request: Request, template: str, **data: Any) -> Response:
+    """A page for whoever is signed in; others are shown the way in.
+
+    Args:
+        request: the request.
+        template: the page's template.
+        data: what the page's scripts begin with.
+    """
+    services = services_of(request)
+    if not services.sign_ins.set_up:
+        return html(request, "admin_set_up.html", 403)
+    session = await session_of(request, services)
+    if session is None:
+        if request.headers.get("sec-fetch-site") == "cross-site":
+            # A link on another site: the browser has kept the cookie back, and sends it when our own page asks again.
+            return html(request, "admin_again.html")
+        here = request.url.path.removeprefix("/admin").strip("/")
+        return RedirectResponse(f"{root_of(request)}admin/sign-in" + (f"?to={here}" if here else ""), 303, NO_STORE)
+    csrf = await services.sign_ins.csrf_token(session)
+    begin = {"root": root_of(request), "csrf": csrf, "overview": overview(services).model_dump(mode="json"), **data}
+    return html(request, template, csrf=csrf, operator=session.name, data=begin, **data)
+
+
+async def rooms_page(request: Request) -> Response:
+    """All rooms at a glance."""
+    return await page_for_operator(request, "admin_rooms.html")
+
+
+async def overview_now(request: Request) -> Response:
+    """The same figures for programs, and for pages that cannot hold a stream open."""
+    return answer(overview(services_of(request)))
+
+
+async def events(request: Request) -> Response:
+    """The figures as they change. The cookie must come with a request of our own pages."""
+    services = services_of(request)
+    session = await _signed_in(request, services)
+    refuse_other_sites(request)
+    feed: Feed = request.state.dashboard
+    return StreamingResponse(
+        feed.open(session), media_type="text/event-stream", headers={**NO_STORE, "x-accel-buffering": "no"}
+    )
+
+
+async def _signed_in(request: Request, services: Services) -> OperatorSession:
+    session = await session_of(request, services)
+    if session is None:
+        raise Unauthorized("Sign in at /admin first.", reason="signed_out")
+    return session

@@ -1,0 +1,99 @@
+"""The dashboard's cookie: whose it is, and how far it opens the operator's API.
+
+The cookie alone opens nothing that a program could use: requests to the API must also carry the session's own CSRF
+token, which only the dashboard's pages know, and must not come from a page of another site.
+"""
+
+import hmac
+from hashlib import sha256
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.errors import Forbidden
+from app.operators.sessions import SESSION_S, OperatorSession
+from app.services import Services
+from app.settings import Settings
+from app.web.access import Access, require_access
+from app.web.proxies import Proxies
+
+CSRF_HEADER = "x-csrf-token"
+
+
+async def allow(request: Request, access: Access, services: Services) -> None:
+    """Let the caller pass, by token or as a signed-in operator, or say why not.
+
+    Raises:
+        Unauthorized, Forbidden: as `require_access`; Forbidden also when another site's page may be behind it.
+    """
+    if access is Access.ADMIN and "authorization" not in request.headers:
+        session = await session_of(request, services)
+        if session is not None:
+            refuse_other_sites(request)
+            await require_csrf(services, session, request.headers.get(CSRF_HEADER, ""))
+            request.state.operator = session.name
+            return
+    require_access(request, access, services.settings)
+
+
+async def session_of(request: Request, services: Services) -> OperatorSession | None:
+    """The session that the request's cookie stands for."""
+    value = request.cookies.get(_cookie_name(services.settings, secure=_is_https(request, services)))
+    return await services.sign_ins.session(value) if value else None
+
+
+def refuse_other_sites(request: Request) -> None:
+    """Refuse what a page of another site asks for.
+
+    Raises:
+        Forbidden: by `Sec-Fetch-Site`, or by an `Origin` that is not ours.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        if site in ("same-origin", "none"):  # none: typed or opened by the operator
+            return
+        raise Forbidden("Only the dashboard's own pages may do this.")
+    origin = request.headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+        raise Forbidden("Only the dashboard's own pages may do this.")
+
+
+async def require_csrf(services: Services, session: OperatorSession, given: str) -> None:
+    """Refuse a request that does not carry the session's own token.
+
+    Raises:
+        Forbidden: it is missing or wrong.
+    """
+    wanted = await services.sign_ins.csrf_token(session)
+    if not hmac.compare_digest(given.encode(), wanted.encode()):
+        raise Forbidden(
+            "The dashboard's pages send their CSRF token along; programs use the admin token as a bearer token."
+        )
+
+
+def remember_session(response: Response, value: str, request: Request, services: Services) -> None:
+    """Set the cookie. It has no `Path`, so that browsers keep it to the dashboard's folder under any prefix."""
+    _set_cookie(response, value, SESSION_S, request, services)
+
+
+def forget_session(response: Response, request: Request, services: Services) -> None:
+    """Take the cookie away."""
+    _set_cookie(response, "", 0, request, services)
+
+
+def _set_cookie(response: Response, value: str, age_s: int, request: Request, services: Services) -> None:
+    secure = _is_https(request, services)
+    name = _cookie_name(services.settings, secure=secure)
+    attributes: dict[str, Any] = {"httponly": True, "samesite": "strict", "secure": secure, "path": None}
+    response.set_cookie(name, value, max_age=age_s, **attributes)
+
+
+def _cookie_name(settings: Settings, *, secure: bool) -> str:
+    """Different for deployments that share a host; over HTTPS a name that browsers take from HTTPS only."""
+    name = "stanchion-admin-" + sha256(settings.deployment.encode()).hexdigest()[:8]
+    return "__Secure-" + name if secure else name
+
+
+def _is_https(request: Request, services: Services) -> bool:
+    return Proxies(services.settings).is_https(request.scope, dict(request.scope["headers"]))

@@ -1,0 +1,35 @@
+// Building and changing the page. Texts only ever become text: nothing here reads markup.
+
+export function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+export const find = (id) => document.getElementById(id);
+
+export function put(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+export function set(node, name, value) {
+  if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+}
+
+// A figure with its name; the returned function changes it.
+export function figure(list, name, title = null) {
+  const value = el("dd", {}, "–");
+  list.append(el("div", { title }, el("dt", {}, name), value));
+  return (text) => put(value, text);
+}
+
+export function toast(text, tone = "good") {
+  const node = el("p", { "data-tone": tone }, text);
+  find("toasts").append(node);
+  setTimeout(() => node.remove(), tone === "bad" ? 15000 : 6000);
+}
