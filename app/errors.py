@@ -106,6 +106,13 @@ class PassRefused(Unauthorized):
     title = "Pass refused"
 
 
+class PassNeeded(StanchionError):
+    """The site behind the gate wants a pass, which a place in line leads to; members in `extra` say where."""
+
+    kind = "pass-needed"
+    title = "Wait in line first"
+
+
 class JoinsHeld(StanchionError):
     """Positions are not being issued for a moment: the room is healing, or its store is away."""
 

@@ -63,6 +63,28 @@ class HotCounters(Collector):
         yield latency
 
 
+class GateTally(Collector):
+    """How often the gates of a replica's rooms gave which answer."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def count(self, room: str, answer: str) -> None:
+        """Count one answer."""
+        key = room, answer
+        self._counts[key] = self._counts.get(key, 0) + 1
+
+    def collect(self) -> Iterator[Metric]:
+        answers = CounterMetricFamily(
+            "stanchion_gate_answers",
+            "Answers of the gate: pass, inline, bypass, open, or wait when it refused.",
+            labels=("room", "answer"),
+        )
+        for key, count in self._counts.items():
+            answers.add_metric(key, count)
+        yield answers
+
+
 class TaskMetrics:
     """The task queues, as this replica sees and serves them."""
 
@@ -103,7 +125,9 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.hot = HotCounters()
+        self.gate = GateTally()
         self.registry.register(self.hot)
+        self.registry.register(self.gate)
         registry = self.registry
         self.requests = Counter(
             "stanchion_http_requests_total",

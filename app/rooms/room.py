@@ -41,6 +41,8 @@ class Room:
         self._pace = PaceKeeper()
         self.stale = True
         """Whether the last refresh failed: answers come from memory, and the room's clock stands still."""
+        self._clock = clock
+        self._heard_s = clock.monotonic_s()
         self.keys = keys.room_keys(name)
         self.heal_ms = heal_ms
         self._scripts = scripts
@@ -63,6 +65,10 @@ class Room:
     def asks_joiners(self) -> bool:
         """Whether a join takes more than waiting: an identity, or an address that has not come too often."""
         return self.settings.joins_per_address is not None or self.settings.identity is not IdentityRule.OFF
+
+    def unheard_ms(self) -> float:
+        """For how long nothing has been heard of this room from the store."""
+        return 1000 * (self._clock.monotonic_s() - self._heard_s)
 
     def stand(self, snapshot: Snapshot, epoch: int, position: int, active_until_run_ms: int) -> Standing:
         """Where a ticket stands, by the last look."""
@@ -131,6 +137,7 @@ class Room:
 
     def take(self, reply: list[Any]) -> None:
         """Merge what a look brought back."""
+        self._heard_s = self._clock.monotonic_s()
         look = parse_look(self.name, reply)
         seen = look.snapshot
         self.snapshot, behind = merge(self.snapshot, seen, self._asked_highest)

@@ -50,6 +50,13 @@ class ServerSettings(BaseModel):
     trusted_proxies: Annotated[tuple[IPNetwork, ...], BeforeValidator(split_commas)] = Field(
         (), description="Addresses or networks of proxies whose `X-Forwarded-*` headers are believed."
     )
+    root_path: str = Field(
+        "",
+        max_length=200,
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="Prefix under which a proxy serves this on the site's own host, like `/_queue`; it may strip it or "
+        "not.",
+    )
     drain_seconds: float = Field(
         0.0, ge=0, le=300, description="How long `/readyz` fails before a stopping replica stops listening."
     )

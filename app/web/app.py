@@ -34,6 +34,8 @@ from app.web.body_limit import BodyLimit
 from app.web.context import RequestContext
 from app.web.dashboard import operations as dashboard
 from app.web.dashboard.feed import Feed
+from app.web.gate import gate
+from app.web.gate.gate import Gate
 from app.web.hot import HotRoutes
 from app.web.openapi import openapi_document
 from app.web.operations import Operation, routes_of
@@ -53,6 +55,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *pages.OPERATIONS,
     *looks.OPERATIONS,
     *streams.OPERATIONS,
+    *gate.OPERATIONS,
     *locks.OPERATIONS,
     *admin_keys.OPERATIONS,
     *sessions.OPERATIONS,
@@ -70,6 +73,7 @@ class Application:
         self.services: Services | None = None
         self._rest: ASGIApp
         self._hot: HotRoutes | None = None
+        self._gate: Gate | None = None
         self._streams: Streams | None = None
         self.feed: Feed | None = None
 
@@ -78,6 +82,7 @@ class Application:
             async with factory() as services, AsyncExitStack() as stack:
                 self.services = services
                 self._hot = HotRoutes(services)
+                self._gate = Gate(services)
                 self._streams = Streams(services)
                 run_in_background(stack, "streams", self._streams.run)
                 self.feed = Feed(services)
@@ -102,8 +107,8 @@ class Application:
         self._rest = self.starlette
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._hot is not None:
-            handler = self._hot.find(scope)
+        if scope["type"] == "http" and self._hot is not None and self._gate is not None:
+            handler = self._hot.find(scope) or self._gate.find(scope)
             if handler is not None:
                 await handler(scope, receive, send)
                 return

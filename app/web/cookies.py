@@ -1,5 +1,7 @@
 """How tickets and passes travel besides `Authorization`: in cookies out of reach of scripts, the pass also in a header."""
 
+from collections.abc import Iterator
+
 from app.settings import Settings
 
 CARRIER = b"x-waiting-room-pass"
@@ -26,6 +28,11 @@ def pass_in_cookies(header: bytes, room: bytes, *, secure: bool) -> bytes | None
     return _value_of(_pass_name(room, secure), header)
 
 
+def passes_in_cookies(header: bytes, room: bytes, *, secure: bool) -> Iterator[bytes]:
+    """Every cookie that could be the room's pass: without TLS a sibling host may have put one beside ours."""
+    return _values_of(_pass_name(room, secure), header)
+
+
 def pass_cookie(room: bytes, token: bytes, *, secure: bool, max_age_s: int) -> bytes:
     """The `Set-Cookie` value that carries a pass; an age of 0 takes it away."""
     return _set(_pass_name(room, secure), token, max_age_s, secure)
@@ -36,12 +43,15 @@ def _pass_name(room: bytes, secure: bool) -> bytes:
 
 
 def _value_of(name: bytes, header: bytes) -> bytes | None:
+    return next(_values_of(name, header), None)
+
+
+def _values_of(name: bytes, header: bytes) -> Iterator[bytes]:
     wanted = name + b"="
     for item in header.split(b";"):
         item = item.strip()
         if item.startswith(wanted):
-            return item[len(wanted) :]
-    return None
+            yield item[len(wanted) :]
 
 
 def _set(name: bytes, value: bytes, max_age_s: int, secure: bool) -> bytes:

@@ -26,6 +26,7 @@ STATUS_BY_KIND: dict[str, int] = {
     "forbidden": 403,
     "ticket-refused": 401,
     "pass-refused": 401,
+    "pass-needed": 429,
     "joins-held": 503,
     "room-closed": 409,
     "lease-lost": 409,

@@ -27,6 +27,9 @@ ADMIN = "admin-token-for-tests"
 LEFT_OUT = {"/openapi.json", "/grab-task", "/events"}
 """The document itself, which schemathesis leaves out, what takes seconds by design, and a stream without an end."""
 
+EMPTY = {("/gate/{room}", "401")}
+"""Refusals without a body, for proxies that read the headers only."""
+
 
 @pytest.mark.timeout(300)
 def test_every_operation_answers_as_the_document_says(
@@ -74,5 +77,5 @@ def test_every_error_status_is_documented_as_a_problem() -> None:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             for status, response in operation["responses"].items():
-                if status.startswith(("4", "5")) and path != "/readyz":
+                if status.startswith(("4", "5")) and path != "/readyz" and (path, status) not in EMPTY:
                     assert "application/problem+json" in response.get("content", {}), (method, path, status)

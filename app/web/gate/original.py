@@ -70,19 +70,19 @@ def original_request(
     host = headers.get(b"host", b"")
     if not proxies.trusts_sender(scope):
         proxied = not _PROXIED.isdisjoint(headers)
-        return Original(scope["method"], own_uri or NOTHING, _text(host).lower(), https, proxied)
+        return Original(scope["method"], own_uri or NOTHING, as_text(host).lower(), https, proxied)
     if not _TELLING.isdisjoint(doubled):
         return Original(NOTHING, NOTHING, NOTHING, https, False)
     host = headers.get(b"x-forwarded-host", host).rpartition(b",")[2].strip()
     if own_uri is not None:
-        return Original(scope["method"], own_uri, _text(host).lower(), https, False)
+        return Original(scope["method"], own_uri, as_text(host).lower(), https, False)
     tellers = [told for told in (_told_by_original(headers), _told_by_forwarded(headers)) if told is not None]
     if not tellers:
-        return Original(scope["method"], NOTHING, _text(host).lower(), https, False)
+        return Original(scope["method"], NOTHING, as_text(host).lower(), https, False)
     if len(tellers) == 2 and not _agree(*tellers):
         return Original(NOTHING, NOTHING, NOTHING, https, False)
     method, uri, site = tellers[0]
-    return Original(_text(method).upper(), _text(uri), _text(site or host).lower(), https, False)
+    return Original(as_text(method).upper(), as_text(uri), as_text(site or host).lower(), https, False)
 
 
 _Told = tuple[bytes, bytes, bytes]
@@ -115,8 +115,8 @@ def _agree(one: _Told, other: _Told) -> bool:
     return one[:2] == other[:2]
 
 
-def _text(value: bytes) -> str:
-    """As text; what no address may hold as it is, percent-encoded; nothing when it is longer than any address."""
+def as_text(value: bytes) -> str:
+    """A header's value as text; what no address may hold as it is, percent-encoded; nothing when it is longer than any address."""
     if len(value) > MAX_URI:
         return NOTHING
     return quote(value, safe=_LEFT_ALONE)

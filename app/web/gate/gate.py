@@ -1,0 +1,194 @@
+"""The gates of all rooms, ahead of the router: `/gate/{room}`, and `/gate/{room}/{original path}` for Envoy."""
+
+from time import perf_counter
+from typing import Literal
+from urllib.parse import parse_qs
+
+from pydantic import Field
+from starlette.types import Receive, Scope, Send
+
+from app.errors import InvalidInput, StanchionError
+from app.logs import get_logger
+from app.rooms.room import Room
+from app.services import Services
+from app.settings import ROOM_NAME_PATTERN
+from app.web.bodies import Wire
+from app.web.context import NOSNIFF, request_id
+from app.web.gate.answers import WAIT
+from app.web.gate.answers import Answer as GateAnswer
+from app.web.gate.original import as_text, merged_headers, original_request
+from app.web.gate.renewals import Renewals
+from app.web.gate.room_gate import MODES, RoomGate
+from app.web.hot import HotHandler
+from app.web.operations import Answer, Operation
+from app.web.origins import Origins
+from app.web.problems import PROBLEM_TYPE, problem_body, problem_headers, status_of
+from app.web.proxies import Proxies
+from app.web.rooms import unknown_room
+
+log = get_logger(__name__)
+
+PREFIX = "/gate/"
+
+
+class Gate:
+    """The gates of one replica: `find` is asked before the router."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._proxies = Proxies(services.settings)
+        self._origins = Origins(services.settings)
+        self._renewals = Renewals(services.visits, services.clock)
+        self._series = services.metrics.hot.series("gate")
+        self._tally = services.metrics.gate
+        self._gates: dict[str, RoomGate] = {}
+        self._warned = False
+        self._fill()
+
+    def _fill(self) -> None:
+        services = self._services
+        self._generation = services.rooms.generation
+        self._gates = {
+            room.name: RoomGate(
+                room,
+                services.passes,
+                self._renewals,
+                self._proxies,
+                self._origins,
+                services.clock,
+                services.settings.root_path,
+            )
+            for room in services.rooms.all()
+        }
+
+    def find(self, scope: Scope) -> HotHandler | None:
+        """The handler of a request to a gate of a room that there is; a visit's end is the router's."""
+        path: str = scope["path"]
+        if not path.startswith(PREFIX):
+            return None
+        if self._generation != self._services.rooms.generation:  # a room has come or gone
+            self._fill()
+        name, slash, rest = path[len(PREFIX) :].partition("/")
+        gate = self._gates.get(name)
+        if gate is None or (rest == "end" and scope["method"] == "POST"):
+            return None
+
+        async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._handle(gate, scope, send, behind=bool(slash))
+
+        return handle
+
+    async def _handle(self, gate: RoomGate, scope: Scope, send: Send, *, behind: bool) -> None:
+        started_s = perf_counter()
+        headers, doubled = merged_headers(scope["headers"])
+        try:
+            mode, own_uri = ("", _uri_behind(gate.room, scope)) if behind else (_mode(scope["query_string"]), None)
+            original = original_request(scope, headers, doubled, self._proxies, own_uri)
+            if original.proxied and own_uri is None:
+                self._warn(scope)
+            answer = await gate.answer(scope, headers, original, secure=original.https, mode=mode)
+        except Exception as error:
+            answer = _refusal(error)
+        verdict, status, body, own = answer
+        own += (
+            (b"content-length", b"%d" % len(body)),
+            (b"x-request-id", request_id(headers.get(b"x-request-id", b""))),
+            NOSNIFF,
+        )
+        await send({"type": "http.response.start", "status": status, "headers": own})
+        await send({"type": "http.response.body", "body": body})
+        self._series.observe(status, perf_counter() - started_s)
+        self._tally.count(gate.room.name, verdict)
+
+    def _warn(self, scope: Scope) -> None:
+        """Say once what otherwise is hard to find: the proxy's word is not believed."""
+        if not self._warned:
+            self._warned = True
+            client = scope.get("client")
+            log.warning(
+                "gate_asked_by_untrusted_proxy",
+                address=client[0] if client else None,
+                hint="name the proxy in TRUSTED_PROXIES; until then what it says of the visitor's request is not read",
+            )
+
+
+def _mode(query: bytes) -> str:
+    """The `mode` of the gate's own query.
+
+    Raises:
+        InvalidInput: there is no such mode.
+    """
+    if not query:
+        return ""
+    mode = parse_qs(query.decode("latin-1")).get("mode", [""])[-1]
+    if mode not in MODES:
+        raise InvalidInput("`mode` may be `status` or `refuse`.")
+    return mode
+
+
+def _uri_behind(room: Room, scope: Scope) -> str:
+    """The request target behind `/gate/{room}`, as it was sent; empty when the gate's own part is not plain."""
+    raw: bytes = scope.get("raw_path") or b""
+    own = b"/gate/" + room.name_bytes
+    if not raw.startswith(own + b"/"):
+        return ""
+    query: bytes = scope["query_string"]
+    return as_text(raw[len(own) :] + (b"?" + query if query else b""))
+
+
+def _refusal(error: Exception) -> GateAnswer:
+    if not isinstance(error, StanchionError):
+        log.error("unexpected_error", exc_info=error)
+        error = StanchionError("Something went wrong here.")
+    status = status_of(error)
+    own = [
+        (name.encode(), value.encode()) for name, value in problem_headers(status, retry_after_s=error.retry_after_s)
+    ]
+    own.append((b"content-type", PROBLEM_TYPE.encode()))
+    body = problem_body(status, error.title, error.message, kind=error.kind, extra=error.extra)
+    return GateAnswer(WAIT, status, body, own)
+
+
+class GateQuery(Wire):
+    """How the proxy wants its answer."""
+
+    mode: Literal["status", "refuse"] | None = Field(
+        default=None,
+        description="`status`: 401 for every refusal, with the page's address in a header, for proxies that cannot hand "
+        "a redirect on. `refuse`: write the refusal that a `status` has announced; nobody is let through.",
+    )
+
+
+_HEADERS = {
+    "X-Waiting-Room-Pass": "A program's pass; browsers have it as a cookie.",
+    "X-Waiting-Room-Bypass": "The room's word for those who need not wait.",
+}
+_WHY = {
+    "X-Waiting-Room": "Why: `pass`, `inline`, `bypass` or `open`.",
+    "X-Waiting-Room-Session": "The session, when there is one.",
+    "Set-Cookie": "The pass, when it was made or renewed.",
+}
+_ANSWERS = {
+    200: Answer("The request may go on.", None, _WHY),
+    302: Answer("A browser without a pass: the waiting page.", None, {"Location": "Its address, with the way back."}),
+    401: Answer(
+        "With `mode=status`: the request may not go on.",
+        None,
+        {"X-Waiting-Room-Location": "The waiting page.", "Retry-After": "Seconds until asking again makes sense."},
+    ),
+}
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/gate/{room}",
+        unknown_room,
+        "May this request go on to the site?",
+        "gate",
+        _ANSWERS,
+        description="Asked by reverse proxies, by any method; docs/gate.md says how they tell the visitor's request.",
+        query=GateQuery,
+        headers=_HEADERS,
+        path_patterns={"room": ROOM_NAME_PATTERN},
+        problems=(400, 404, 429, 503),
+    ),
+)

@@ -1,0 +1,145 @@
+"""One room's gate: who passes, who need not wait, who is admitted, who waits. No Redis command on the way."""
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+from app.clock import Clock
+from app.errors import PassRefused, StoreUnavailable
+from app.rooms.gate import StoreLost
+from app.rooms.room import Room
+from app.tickets.passes import Pass, Passes
+from app.web.cookies import CARRIER, pass_cookie, passes_in_cookies
+from app.web.gate.addresses import GateAddresses
+from app.web.gate.answers import Answer, Refusals, let_through
+from app.web.gate.bypass import SECRET_HEADER, Bypass
+from app.web.gate.original import Original
+from app.web.gate.renewals import Renewals
+from app.web.gate.visitors import Headers, is_preflight
+from app.web.origins import Origins
+from app.web.proxies import Proxies
+
+LOST_AFTER_MS = 3000
+"""The store counts as lost when this replica has not heard of the room for so long: one slow answer opens no gate."""
+MAX_PASSES_TRIED = 4
+"""Cookies of one name that are looked at; whoever can set cookies for a sibling host may have added some."""
+ENDED = "x"
+
+MODES = frozenset({"", "status", "refuse"})
+
+
+class RoomGate:
+    """The gate of one room; what it takes from the settings is compiled anew when they change."""
+
+    def __init__(
+        self,
+        room: Room,
+        passes: Passes,
+        renewals: Renewals,
+        proxies: Proxies,
+        origins: Origins,
+        clock: Clock,
+        root: str,
+    ) -> None:
+        self.room = room
+        self._passes = passes
+        self._renewals = renewals
+        self._proxies = proxies
+        self._origins = origins
+        self._clock = clock
+        self._root = root
+        self._compile()
+
+    def _compile(self) -> None:
+        self._settings = self.room.settings
+        self._bypass = Bypass(self._settings.gate.bypass)
+        self._refusals = Refusals(self.room, GateAddresses(self.room, self._root), self._origins)
+
+    async def answer(
+        self, scope: Mapping[str, Any], headers: Headers, original: Original, *, secure: bool, mode: str
+    ) -> Answer:
+        """What the proxy gets for one request.
+
+        Args:
+            mode: empty, `status`, or `refuse`, which only writes the refusal that a `status` has announced.
+        """
+        if self.room.settings is not self._settings:
+            self._compile()
+        if mode != "refuse":
+            if b"cookie" in headers or CARRIER in headers:
+                held = await self._live_pass(headers, secure=secure)
+                if held is not None:
+                    return await self._let_holder(held, headers, original, secure=secure)
+            if self._need_not_wait(scope, headers, original):
+                return let_through("bypass")
+            if self._lost and self._settings.gate.when_store_is_lost is StoreLost.OPEN:
+                return let_through("open")
+        return self._refusals.answer(original, headers, lost=self._lost, by_status=mode == "status")
+
+    @property
+    def _lost(self) -> bool:
+        """Whether nothing is known of the room: not since the start, or not for some seconds."""
+        room = self.room
+        return room.snapshot is None or (room.stale and room.unheard_ms() > LOST_AFTER_MS)
+
+    async def _live_pass(self, headers: Headers, *, secure: bool) -> Pass | None:
+        """The first pass that counts here: in the header for programs, else in the cookies."""
+        carried = headers.get(CARRIER)
+        if carried is not None:
+            return await self._counting(carried)
+        tokens = passes_in_cookies(headers[b"cookie"], self.room.name_bytes, secure=secure)
+        for token in islice(tokens, MAX_PASSES_TRIED):
+            found = await self._counting(token)
+            if found is not None:
+                return found
+        return None
+
+    async def _counting(self, token: bytes) -> Pass | None:
+        """The pass of a token, if it holds and its session has not been ended, as far as is known here."""
+        found = self._passes.remembered(token)
+        if found is None:
+            try:
+                found = await self._passes.verify(token)
+            except (PassRefused, StoreUnavailable):
+                return None
+        room = self.room
+        if found.room != room.name:
+            return None
+        snapshot = room.snapshot
+        if snapshot is not None:
+            if found.epoch < snapshot.epoch:
+                return None
+            if found.epoch == snapshot.epoch:
+                mark = room.marks.get(found.position)
+                if mark is not None and mark.kind == ENDED:
+                    return None
+        room.note_seen(found.epoch, found.position)
+        return found
+
+    async def _let_holder(self, held: Pass, headers: Headers, original: Original, *, secure: bool) -> Answer:
+        cookie = b""
+        if (
+            self._renewals.is_due(held)
+            and self._settings.gate.renew_by_use
+            and CARRIER not in headers
+            and not self._bypass.lets_path(original.uri)  # a cookie does not go well with what caches keep
+        ):
+            fresh = await self._renewals.renewed(self.room, held)
+            if fresh is not None:
+                age_s = fresh.claims.expires_s - fresh.claims.issued_s
+                cookie = pass_cookie(self.room.name_bytes, fresh.token, secure=secure, max_age_s=age_s)
+        return let_through("pass", b"%d-%d" % (held.epoch, held.position), cookie)
+
+    def _need_not_wait(self, scope: Mapping[str, Any], headers: Headers, original: Original) -> bool:
+        rules = self._bypass
+        return (
+            rules.lets_path(original.uri)
+            or rules.lets_method(original.method)
+            or rules.lets_secret(headers.get(SECRET_HEADER))
+            or is_preflight(original.method, headers)
+            or (
+                rules.asks_address
+                and not original.proxied
+                and rules.lets_address(self._proxies.whole_address(scope, headers))
+            )
+        )
