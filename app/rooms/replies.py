@@ -41,6 +41,17 @@ def check(room: str, reply: list[Any]) -> list[Any]:
     raise _error(room, Reply(reply[0]), reply)
 
 
+def check_known(room: str, reply: list[Any]) -> list[Any]:
+    """As `check`, for a room that this replica knows: a store that does not has forgotten it, or has yet to be told.
+
+    Raises:
+        JoinsHeld, RoomClosed, Conflict, NotYourTurn, TurnedAway, TurnOver: as the reply's status says.
+    """
+    if reply[0] == Reply.NO_SUCH_ROOM:
+        raise held(1.0)
+    return check(room, reply)
+
+
 def _error(room: str, status: Reply, reply: list[Any]) -> StanchionError:
     if status in _OVER:
         word, message = _OVER[status]

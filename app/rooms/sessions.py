@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from app.errors import TurnOver
-from app.rooms.replies import check
+from app.rooms.replies import check_known
 from app.rooms.room import Room
 from app.rooms.rooms import SCRIPTS
 from app.store import Store, keys
@@ -38,11 +38,11 @@ class Sessions:
         Raises:
             NotYourTurn: the visitor still waits.
             TurnOver: the turn or the visit is over.
-            JoinsHeld: the room is healing.
+            JoinsHeld: the room is healing, or not yet back in the store.
             StoreUnavailable: the outcome is unknown; entering again is harmless.
         """
         args = {"heal_ms": room.heal_ms, "epoch": epoch, "position": position, "until_run_ms": active_until_run_ms}
-        reply = check(room.name, await self._store.run(SCRIPTS["enter"], room.keys, args))
+        reply = check_known(room.name, await self._store.run(SCRIPTS["enter"], room.keys, args))
         room.note_visit(epoch, position, reply[5], "e")
         return Session(epoch, position, *reply[1:5])
 
@@ -51,17 +51,18 @@ class Sessions:
 
         Raises:
             TurnOver: there is no live session.
-            JoinsHeld: the room is healing.
+            JoinsHeld: the room is healing, or not yet back in the store.
             StoreUnavailable: the outcome is unknown; renewing again is harmless.
         """
         args = {"heal_ms": room.heal_ms, "epoch": epoch, "position": position}
-        reply = check(room.name, await self._store.run(SCRIPTS["renew"], room.keys, args))
+        reply = check_known(room.name, await self._store.run(SCRIPTS["renew"], room.keys, args))
         return Session(epoch, position, *reply[1:5])
 
     async def leave(self, room: Room, epoch: int, position: int) -> None:
         """End the visit, wherever in it the visitor is; what it held goes to the next at once. Idempotent.
 
         Raises:
+            JoinsHeld: the room is healing, or not yet back in the store: a word to it now might be lost.
             StoreUnavailable: the outcome is unknown; leaving again is harmless.
         """
         reply = await self._store.run(
@@ -70,7 +71,7 @@ class Sessions:
             {"heal_ms": room.heal_ms, "epoch": epoch, "who": "", "positions": [position]},
         )
         try:
-            _, ended, seq = check(room.name, reply)
+            _, ended, seq = check_known(room.name, reply)
         except TurnOver:
             return  # a line that was started anew has forgotten this visit already
         if ended:

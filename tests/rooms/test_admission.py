@@ -247,3 +247,24 @@ async def test_a_poll_costs_the_store_nothing_in_a_room_with_every_limit(shop: V
     for place in (first, second) * 10:
         assert (await shop.status(place))["status"] in ("active", "entered", "waiting")
     assert trips.get() == before
+
+
+async def test_a_visitor_whose_room_the_store_has_just_forgotten_is_held_not_sent_away(
+    shop: Visitors, server: RealServer
+) -> None:
+    await shop.make(maxActive=2, claimSeconds=60)
+    inside, on_turn = await shop.join(), await shop.join()
+    assert (await shop.post("enter", inside)).status_code == 200
+    with server.client() as direct:
+        direct.flushall()
+    held = await shop.post("enter", on_turn)
+    assert (held.status_code, held.json()["type"]) == (503, "urn:stanchion:problem:joins-held")
+    assert int(held.headers["retry-after"]) >= 1
+    assert (await shop.post("leave", inside)).status_code == 503, "a leaving that would be forgotten is not confirmed"
+
+    async def left() -> bool:
+        return (await shop.post("leave", inside)).status_code == 204
+
+    await eventually(left)
+    assert (await shop.post("enter", inside)).json()["visitStatus"] == "ended"
+    assert (await shop.post("enter", on_turn)).status_code == 200

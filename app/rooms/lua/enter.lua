@@ -20,16 +20,16 @@ local now, position = now_ms(), ARGV[3]
 notice_restart(state, now, tonumber(ARGV[1]))
 finish_healing(state, now)
 advance(state, now)
-local limits, reply = limits_of(state), nil
-local ends_ms = redis.call('ZSCORE', ROOM.sessions, position)
-if tonumber(ARGV[2]) ~= state.epoch then
-  reply = { tonumber(ARGV[2]) < state.epoch and -9 or -5 }
+local limits, reply, epoch = limits_of(state), nil, tonumber(ARGV[2])
+local ends_ms = epoch == state.epoch and redis.call('ZSCORE', ROOM.sessions, position)
+if epoch < state.epoch then
+  reply = { -9 }
 elseif ends_ms then
   local seq = tonumber(redis.call('ZSCORE', ROOM.log, position))
   local started_ms = math.floor(seq / 1000)
   reply = { 0, now, started_ms, tonumber(ends_ms), started_ms + limits.maxSessionMs, seq }
-elseif state.heal_until_ms > 0 then
-  reply = { -2, math.max(1, state.heal_until_ms - now) }
+elseif state.heal_until_ms > 0 or epoch > state.epoch then
+  reply = { -2, math.max(1000, state.heal_until_ms - now) }
 elseif redis.call('ZSCORE', ROOM.done, position) then
   reply = { -8 }
 elseif turn_is_open(state, position, tonumber(ARGV[4])) then

@@ -1,7 +1,8 @@
 -- End the visits of some positions, whether they wait, have a turn or a session, and hand on what they held.
 -- KEYS: state, windows, turns, sessions, log, done, front, passed, seen, audit
 -- ARGV: heal_ms, epoch, who, positions...
--- Returns: {0, how many were in line, on turn or in a session, seq}, {-1} no such room, {-9} the line was started anew
+-- Returns: {0, how many were in line, on turn or in a session, seq}, {-1} no such room, {-2, wait_ms} healing,
+--   {-9} the line was started anew
 --@include now
 --@include heal
 --@include audit
@@ -14,11 +15,16 @@ end
 
 local state = load_state(ROOM.state)
 if not state then return { -1 } end
-local now, ended = now_ms(), 0
-if tonumber(ARGV[2]) ~= state.epoch then return { -9 } end
+local now, ended, epoch = now_ms(), 0, tonumber(ARGV[2])
+if epoch < state.epoch then return { -9 } end
 notice_restart(state, now, tonumber(ARGV[1]))
 finish_healing(state, now)
 advance(state, now)
+if state.heal_until_ms > 0 or epoch > state.epoch then
+  -- Who is here is not known yet, and what is said now might be forgotten.
+  save_state(ROOM.state, state)
+  return { -2, math.max(1000, state.heal_until_ms - now) }
+end
 for i = 4, #ARGV do
   if is_here(state, ARGV[i]) then
     end_visit(state, now, ARGV[i])

@@ -12,9 +12,9 @@ local now, position = now_ms(), ARGV[3]
 notice_restart(state, now, tonumber(ARGV[1]))
 finish_healing(state, now)
 advance(state, now)
-local limits, reply = limits_of(state), nil
-local ends_ms = redis.call('ZSCORE', ROOM.sessions, position)
-if tonumber(ARGV[2]) ~= state.epoch then
+local limits, reply, epoch = limits_of(state), nil, tonumber(ARGV[2])
+local ends_ms = epoch == state.epoch and redis.call('ZSCORE', ROOM.sessions, position)
+if epoch < state.epoch then
   reply = { -9 }
 elseif ends_ms then
   local seq = tonumber(redis.call('ZSCORE', ROOM.log, position))
@@ -23,8 +23,8 @@ elseif ends_ms then
   local until_ms = math.max(tonumber(ends_ms), math.min(now + limits.sessionMs, last_end_ms))
   redis.call('ZADD', ROOM.sessions, text(until_ms), position)
   reply = { 0, now, started_ms, until_ms, last_end_ms, seq }
-elseif state.heal_until_ms > 0 then
-  reply = { -2, math.max(1, state.heal_until_ms - now) }
+elseif state.heal_until_ms > 0 or epoch > state.epoch then
+  reply = { -2, math.max(1000, state.heal_until_ms - now) }
 else
   reply = { redis.call('ZSCORE', ROOM.done, position) and -8 or -10 }
 end
