@@ -1,7 +1,6 @@
-"""Gathering joins: those that arrive while a round trip is under way share the next one.
+"""Gathering joins: one increment for a whole batch, see `app.rooms.gathering`.
 
-Redis sees one increment for a whole batch, whatever the crowd; a lone visitor waits for nobody. The numbers
-are handed out in order of arrival. A batch carries an operation id, so that asking again after a lost reply
+The numbers are handed out in order of arrival. A batch carries an operation id, so that asking again after a lost reply
 gives the same positions instead of new ones.
 """
 
@@ -13,17 +12,13 @@ from typing import Any, NamedTuple
 
 from app.clock import Clock
 from app.errors import JoinsHeld, NotFound, RoomFull, StanchionError, StoreUnavailable, TooManyJoins
+from app.rooms.gathering import Gathering
 from app.rooms.polling import MAX_POLL_S
 from app.rooms.replies import check, held
 from app.store import Script, Store, keys
 from app.store.scripts import Values
 
 MAX_BATCH = 1000
-GATHER_TURNS = 5
-"""Turns of the event loop before a batch leaves, so that those whose requests have just reached the machine come along.
-
-An idle loop makes them in some thirty microseconds; a busy one answers the batch before meanwhile.
-"""
 HOLD_S = 1.0
 """How long a join is held while the room heals or the store is away, before it is refused."""
 RETRY_WITHIN_S = 0.35
@@ -62,7 +57,6 @@ class Place(NamedTuple):
 
 
 class _Waiting(NamedTuple):
-    result: "asyncio.Future[Place]"
     ticket_id: str
     idempotency_key: str | None
     deadline_s: float
@@ -102,8 +96,7 @@ class JoinGatherer:
         self._script = script
         self._clock = clock
         self._heal_ms = heal_ms
-        self._waiting: list[_Waiting] = []
-        self._flushing: asyncio.Task[None] | None = None
+        self._gathering: Gathering[_Waiting, Place] = Gathering(self._places, MAX_BATCH)
         self.on_given: Callable[[int, int], None] = lambda epoch, last: None
         """Told the epoch and the highest position of every batch."""
         self.on_edge: Callable[[int, int, int], None] = lambda epoch, edge, until_run_ms: None
@@ -122,40 +115,11 @@ class JoinGatherer:
             TooManyJoins: the address has taken as many places as it may for now.
             StoreUnavailable: the store did not answer; a repeat with the same idempotency key is harmless.
         """
-        result: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(result, ticket_id, idempotency_key, self._clock.monotonic_s() + HOLD_S, guest))
-        if self._flushing is None:
-            self._flushing = asyncio.create_task(self._flush())
-        return result
+        deadline_s = self._clock.monotonic_s() + HOLD_S
+        return self._gathering.ask(_Waiting(ticket_id, idempotency_key, deadline_s, guest))
 
-    async def _flush(self) -> None:
-        try:
-            while self._waiting:
-                for _ in range(GATHER_TURNS):
-                    await asyncio.sleep(0)
-                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-                # One that hung up before its turn here takes no place.
-                batch = [entry for entry in batch if not entry.result.done()]
-                if batch:
-                    await self._settle(batch)
-        finally:
-            self._flushing = None
-
-    async def _settle(self, batch: list[_Waiting]) -> None:
-        try:
-            reply = await self._ask(batch)
-        except Exception as error:
-            for entry in batch:
-                if not entry.result.done():
-                    entry.result.set_exception(error)
-            return
-        for entry, place in zip(batch, _places(batch, reply), strict=True):
-            if entry.result.done():
-                continue
-            if isinstance(place, Place):
-                entry.result.set_result(place)
-            else:
-                entry.result.set_exception(place)
+    async def _places(self, batch: list[_Waiting]) -> list[Place | StanchionError]:
+        return _places(batch, await self._ask(batch))
 
     async def _ask(self, batch: list[_Waiting]) -> list[Any]:
         """The store's reply, held while the room heals, asked for again once after a quick failure."""

@@ -1,5 +1,6 @@
 """The first number of a room script's reply, and what each means, in one place."""
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -38,7 +39,7 @@ def check(room: str, reply: list[Any]) -> list[Any]:
     """
     if reply[0] == 0:
         return reply
-    raise _error(room, Reply(reply[0]), reply)
+    raise error_of(room, reply)
 
 
 def check_known(room: str, reply: list[Any]) -> list[Any]:
@@ -52,7 +53,12 @@ def check_known(room: str, reply: list[Any]) -> list[Any]:
     return check(room, reply)
 
 
-def _error(room: str, status: Reply, reply: list[Any]) -> StanchionError:
+def error_of(room: str, reply: Sequence[Any]) -> StanchionError:
+    """The error that a reply, or one entry's part of it, stands for."""
+    return _error(room, Reply(reply[0]), reply)
+
+
+def _error(room: str, status: Reply, reply: Sequence[Any]) -> StanchionError:
     if status in _OVER:
         word, message = _OVER[status]
         return TurnOver(message, visitStatus=word)

@@ -8,6 +8,7 @@ from app.clock import Clock
 from app.rooms.estimate import PaceKeeper, Wait, wait_by_batches, wait_by_pace, wait_without_pace
 from app.rooms.gatherer import NOBODY, Guest, JoinGatherer, Place
 from app.rooms.marks import Mark, Marks, visit_standing
+from app.rooms.sessions import Sessions
 from app.rooms.settings import IdentityRule, RoomSettings
 from app.rooms.snapshot import Snapshot, merge, parse_look
 from app.rooms.window import Standing, estimated_wait_ms
@@ -56,6 +57,10 @@ class Room:
         self._gatherer = JoinGatherer(name, store, scripts["join"], clock, heal_ms)
         self._gatherer.on_given = self.note_seen
         self._gatherer.on_edge = self._note_edge
+        self.sessions = Sessions(name, store, scripts, heal_ms)
+        self.sessions.on_visit = self.note_visit
+        self.sessions.on_given = self.note_seen
+        self.sessions.on_edge = self._note_edge
 
     def join(self, ticket_id: str, idempotency_key: str | None = None, guest: Guest = NOBODY) -> Awaitable[Place]:
         """Take the next position; see `JoinGatherer.join`."""

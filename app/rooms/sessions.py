@@ -1,12 +1,16 @@
-"""Entering, renewing, leaving: a visitor's session, decided in one script each."""
+"""Entering, renewing, leaving: a visitor's session, decided in one script each; those of one moment go together."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from app.errors import TurnOver
-from app.rooms.replies import check_known
-from app.rooms.room import Room
-from app.rooms.rooms import SCRIPTS
-from app.store import Store, keys
+from app.errors import NotYourTurn, StanchionError, TurnOver
+from app.rooms.gathering import Gathering
+from app.rooms.replies import Reply, check_known, error_of
+from app.store import Script, Store, keys
+
+MOST_AT_ONCE = 200
+"""Visitors in one script, which keeps the store for some ten microseconds each."""
+_NUMBERS = 5
 
 
 class Session(NamedTuple):
@@ -26,13 +30,32 @@ class Session(NamedTuple):
         return f"{self.epoch}-{self.position}"
 
 
+class _Asked(NamedTuple):
+    epoch: int
+    position: int
+    active_until_run_ms: int = 0
+
+
 class Sessions:
-    """The sessions of all rooms."""
+    """The sessions of one room, as this replica asks for them."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, room: str, store: Store, scripts: dict[str, Script], heal_ms: int) -> None:
+        self._room = room
         self._store = store
+        self._scripts = scripts
+        self._keys = keys.room_keys(room)
+        self._heal_ms = heal_ms
+        self._entering: Gathering[_Asked, Session] = Gathering(self._enter, MOST_AT_ONCE)
+        self._renewing: Gathering[_Asked, Session] = Gathering(self._renew, MOST_AT_ONCE)
+        self._walking_in: Gathering[int, Session] = Gathering(self._walk_in, MOST_AT_ONCE)
+        self.on_visit: Callable[[int, int, int, str], None] = lambda epoch, position, seq, kind: None
+        """Told the epoch, position, sequence number and kind of what happened to a visit."""
+        self.on_given: Callable[[int, int], None] = lambda epoch, last: None
+        """Told the epoch and the highest position of newcomers let straight in."""
+        self.on_edge: Callable[[int, int, int], None] = lambda epoch, edge, until_run_ms: None
+        """Told the epoch, the edge, and the end of the newest turns."""
 
-    async def enter(self, room: Room, epoch: int, position: int, active_until_run_ms: int) -> Session:
+    async def enter(self, epoch: int, position: int, active_until_run_ms: int) -> Session:
         """Take up a turn; doing it again gives the same session.
 
         Raises:
@@ -41,12 +64,9 @@ class Sessions:
             JoinsHeld: the room is healing, or not yet back in the store.
             StoreUnavailable: the outcome is unknown; entering again is harmless.
         """
-        args = {"heal_ms": room.heal_ms, "epoch": epoch, "position": position, "until_run_ms": active_until_run_ms}
-        reply = check_known(room.name, await self._store.run(SCRIPTS["enter"], room.keys, args))
-        room.note_visit(epoch, position, reply[5], "e")
-        return Session(epoch, position, *reply[1:5])
+        return await self._entering.ask(_Asked(epoch, position, active_until_run_ms))
 
-    async def renew(self, room: Room, epoch: int, position: int) -> Session:
+    async def renew(self, epoch: int, position: int) -> Session:
         """Prolong a session.
 
         Raises:
@@ -54,11 +74,19 @@ class Sessions:
             JoinsHeld: the room is healing, or not yet back in the store.
             StoreUnavailable: the outcome is unknown; renewing again is harmless.
         """
-        args = {"heal_ms": room.heal_ms, "epoch": epoch, "position": position}
-        reply = check_known(room.name, await self._store.run(SCRIPTS["renew"], room.keys, args))
-        return Session(epoch, position, *reply[1:5])
+        return await self._renewing.ask(_Asked(epoch, position))
 
-    async def leave(self, room: Room, epoch: int, position: int) -> None:
+    async def walk_in(self, hold_s: float) -> Session:
+        """A new place and at once a session of `hold_s` seconds, where nobody waits and there is room.
+
+        Raises:
+            NotYourTurn: somebody waits, or there is no room; no place was taken.
+            JoinsHeld, RoomClosed, TurnedAway: as `Room.join`.
+            StoreUnavailable: the outcome is unknown; a session begun unseen ends after `hold_s`.
+        """
+        return await self._walking_in.ask(round(hold_s * 1000))
+
+    async def leave(self, epoch: int, position: int) -> None:
         """End the visit, wherever in it the visitor is; what it held goes to the next at once. Idempotent.
 
         Raises:
@@ -66,13 +94,57 @@ class Sessions:
             StoreUnavailable: the outcome is unknown; leaving again is harmless.
         """
         reply = await self._store.run(
-            SCRIPTS["leave"],
-            {**room.keys, "audit": keys.room_audit(room.name)},
-            {"heal_ms": room.heal_ms, "epoch": epoch, "who": "", "positions": [position]},
+            self._scripts["leave"],
+            {**self._keys, "audit": keys.room_audit(self._room)},
+            {"heal_ms": self._heal_ms, "epoch": epoch, "who": "", "positions": [position]},
         )
         try:
-            _, ended, seq = check_known(room.name, reply)
+            _, ended, seq = check_known(self._room, reply)
         except TurnOver:
             return  # a line that was started anew has forgotten this visit already
         if ended:
-            room.note_visit(epoch, position, seq, "x")
+            self.on_visit(epoch, position, seq, "x")
+
+    async def _enter(self, batch: list[_Asked]) -> list[Session | StanchionError]:
+        visitors = [number for asked in batch for number in asked]
+        reply = await self._store.run(
+            self._scripts["enter"], self._keys, {"heal_ms": self._heal_ms, "visitors": visitors}
+        )
+        return self._sessions(batch, check_known(self._room, reply))
+
+    async def _renew(self, batch: list[_Asked]) -> list[Session | StanchionError]:
+        visitors = [number for asked in batch for number in asked[:2]]
+        reply = await self._store.run(
+            self._scripts["renew"], self._keys, {"heal_ms": self._heal_ms, "visitors": visitors}
+        )
+        return self._sessions(batch, check_known(self._room, reply))
+
+    def _sessions(self, batch: list[_Asked], reply: list[Any]) -> list[Session | StanchionError]:
+        answers: list[Session | StanchionError] = []
+        for asked, part in zip(batch, _parts(reply[2:]), strict=True):
+            if part[0] != Reply.OK:
+                answers.append(error_of(self._room, part))
+                continue
+            _, started_ms, ends_ms, last_end_ms, seq = part
+            self.on_visit(asked.epoch, asked.position, seq, "e")
+            answers.append(Session(asked.epoch, asked.position, reply[1], started_ms, ends_ms, last_end_ms))
+        return answers
+
+    async def _walk_in(self, holds_ms: list[int]) -> list[Session | StanchionError]:
+        args = {"heal_ms": self._heal_ms, "count": len(holds_ms), "length_ms": max(holds_ms)}
+        reply = check_known(self._room, await self._store.run(self._scripts["walk_in"], self._keys, args))
+        _, now_ms, epoch, edge, until_run_ms, *let_in = reply
+        answers: list[Session | StanchionError] = []
+        for position, started_ms, ends_ms, last_end_ms, seq in _parts(let_in):
+            self.on_given(epoch, position)
+            self.on_visit(epoch, position, seq, "e")
+            answers.append(Session(epoch, position, now_ms, started_ms, ends_ms, last_end_ms))
+        if answers:
+            self.on_edge(epoch, edge, until_run_ms)
+        missing = len(holds_ms) - len(answers)
+        return answers + [NotYourTurn("There is no room at once; take a place in line.", retry_after_s=1)] * missing
+
+
+def _parts(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    """A batch's reply, entry by entry."""
+    return (numbers[i : i + _NUMBERS] for i in range(0, len(numbers), _NUMBERS))

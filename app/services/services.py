@@ -14,7 +14,6 @@ from app.operators.sign_in import SignIns
 from app.rooms.metrics import RoomsCollector
 from app.rooms.operator import Operator
 from app.rooms.rooms import Rooms
-from app.rooms.sessions import Sessions
 from app.rooms.settings import RoomSettings
 from app.scheduler.housekeeping import Housekeeping
 from app.scheduler.leader import Leader
@@ -105,7 +104,7 @@ async def open_services(
             pass_ring=pass_ring,
             passes=passes,
             rooms=rooms,
-            visits=Visits(tickets, passes, Sessions(store)),
+            visits=Visits(tickets, passes),
             operator=Operator(rooms, store),
             guests=Guests(Identities(fetch_keys, clock), _pepper(settings), settings.ticket_ttl),
             sign_ins=SignIns(_admin_token(settings), settings.deployment, store, clock),

@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable
 from math import ceil
 from typing import NamedTuple
 
-from app.errors import TurnedAway
+from app.errors import NotYourTurn, TurnedAway
 from app.rooms.gatherer import NOBODY, Guest
 from app.rooms.room import Room
-from app.rooms.sessions import Session, Sessions
+from app.rooms.sessions import Session
 from app.rooms.window import LIVE, Standing, Status
 from app.tickets.ids import TicketIds
 from app.tickets.passes import IssuedPass, Passes
@@ -35,10 +35,9 @@ class Admission(NamedTuple):
 class Visits:
     """Joining, standing, entering and leaving, over rooms, tickets and passes."""
 
-    def __init__(self, tickets: Tickets, passes: Passes, sessions: Sessions) -> None:
+    def __init__(self, tickets: Tickets, passes: Passes) -> None:
         self.tickets = tickets
         self.passes = passes
-        self._sessions = sessions
         self._ids = TicketIds()
 
     async def join(
@@ -88,27 +87,45 @@ class Visits:
         Raises:
             as `Sessions.enter` and `Passes.issue`; entering again is harmless.
         """
-        session = await self._sessions.enter(room, visitor.epoch, visitor.position, visitor.active_until_run_ms)
+        session = await room.sessions.enter(visitor.epoch, visitor.position, visitor.active_until_run_ms)
         return Admission(session, self._pass_for(room, session))
 
+    async def walk_in(self, room: Room, hold_s: float) -> Admission:
+        """Let a newcomer straight in, where nobody waits and there is room, for `hold_s` seconds at first.
+
+        The pass is provisional: when it comes back, `renew` confirms it and gives the session its whole length. If it
+        does not, the session ends by itself and its slot is the next visitor's. One round trip, shared with whoever
+        comes at the same moment.
+
+        Raises:
+            NotYourTurn: somebody waits, there is no room, or the room asks something of its joiners; no place was
+                taken, and the visitor may join.
+            JoinsHeld, RoomClosed, TurnedAway, StoreUnavailable: as `join`.
+        """
+        if room.asks_joiners:
+            raise NotYourTurn("This room asks who joins; take a place in line.", retry_after_s=1)
+        session = await room.sessions.walk_in(hold_s)
+        return Admission(session, self._pass_for(room, session, provisional=True))
+
     async def renew(self, room: Room, visitor: Visitor) -> Admission:
-        """Prolong the visitor's session; written to the store before it is signed.
+        """Prolong the visitor's session, or confirm a provisional one; written to the store before it is signed.
 
         Raises:
             as `Sessions.renew` and `Passes.issue`; renewing again is harmless.
         """
-        session = await self._sessions.renew(room, visitor.epoch, visitor.position)
+        session = await room.sessions.renew(visitor.epoch, visitor.position)
         return Admission(session, self._pass_for(room, session))
 
     async def leave(self, room: Room, visitor: Visitor) -> None:
         """End the visit; see `Sessions.leave`."""
-        await self._sessions.leave(room, visitor.epoch, visitor.position)
+        await room.sessions.leave(visitor.epoch, visitor.position)
 
-    def _pass_for(self, room: Room, session: Session) -> IssuedPass:
+    def _pass_for(self, room: Room, session: Session, *, provisional: bool = False) -> IssuedPass:
         return self.passes.issue(
             room=room.name,
             epoch=session.epoch,
             position=session.position,
             issued_s=session.now_ms // 1000,
             expires_s=ceil(session.ends_ms / 1000),
+            provisional=provisional,
         )

@@ -51,12 +51,25 @@ class ScriptedRoom:
         return reply
 
     def enter(self, epoch: int, position: int, until_run_ms: int = 0) -> list[Any]:
-        args = {"heal_ms": HEAL_MS, "epoch": epoch, "position": position, "until_run_ms": until_run_ms}
-        reply: list[Any] = self.run("enter", self._keys, args)
-        return reply
+        """What the script answers one visitor: `[0, now, started, ends, last end, seq]`, or the refusal."""
+        return self._one("enter", [epoch, position, until_run_ms])
 
     def renew(self, epoch: int, position: int) -> list[Any]:
-        reply: list[Any] = self.run("renew", self._keys, {"heal_ms": HEAL_MS, "epoch": epoch, "position": position})
+        """As `enter`."""
+        return self._one("renew", [epoch, position])
+
+    def _one(self, script: str, visitor: list[int]) -> list[Any]:
+        reply = self.run(script, self._keys, {"heal_ms": HEAL_MS, "visitors": visitor})
+        if reply[0] != 0:
+            return list(reply)
+        _, now_ms, *part = reply
+        if part[0] == 0:
+            return [0, now_ms, *part[1:]]
+        return [number for number in part if number != 0]
+
+    def walk_in(self, count: int, length_ms: int) -> list[Any]:
+        """What the script answers newcomers."""
+        reply: list[Any] = self.run("walk_in", self._keys, {"heal_ms": HEAL_MS, "count": count, "length_ms": length_ms})
         return reply
 
     def leave(self, epoch: int, position: int) -> list[Any]:

@@ -47,3 +47,13 @@ local function finish_healing(state, now)
   if state.counted == 1 then fill_turns(state, 0) end
   presume_present(state)
 end
+
+-- Count positions given out: a later healing leaves out as many as the most within `bucket_ms`.
+local function count_given(state, now, given, bucket_ms)
+  if now - state.bucket_at_ms >= bucket_ms then
+    state.bucket_at_ms = now
+    state.bucket_n = 0
+  end
+  state.bucket_n = state.bucket_n + given
+  state.peak = math.max(state.peak, state.bucket_n)
+end

@@ -129,12 +129,7 @@ for i, special in ipairs(specials) do
   reply[#reply + 1] = answer
 end
 
-if now - state.bucket_at_ms >= tonumber(ARGV[2]) then
-  state.bucket_at_ms = now
-  state.bucket_n = 0
-end
-state.bucket_n = state.bucket_n + given
-state.peak = math.max(state.peak, state.bucket_n)
+count_given(state, now, given, tonumber(ARGV[2]))
 save_state(ROOM.state, state)
 redis.call('SET', KEYS[10], cjson.encode(reply), 'PX', ARGV[3])
 return reply

@@ -1,32 +1,30 @@
--- Prolong a session by its whole length, up to the most that a session may last.
+-- Prolong sessions by their whole length, up to the most that a session may last.
 -- KEYS: state, windows, turns, sessions, log, done, front, passed, seen
--- ARGV: heal_ms, epoch, position
--- Returns: {0, now_ms, started_ms, ends_ms, last_end_ms, seq}, {-1} no such room, {-2, wait_ms} healing,
---   {-8} the session has ended, {-9} the line was started anew, {-10} there is no session
+-- ARGV: heal_ms, visitors...
+-- Returns: {0, now_ms, and for each: 0, started_ms, ends_ms, last_end_ms, seq}, or {-1} when there is no such room
 --@include now
 --@include heal
+--@include session
+
+-- A visitor is epoch and position. For one without a session the five numbers are: -2, wait_ms healing; -8 it has
+-- ended; -9 the line was started anew; -10 there is none; and zeros.
+
+local function renew(state, limits, now, epoch, position)
+  if epoch < state.epoch then return { -9 } end
+  local session = epoch == state.epoch and live_session(limits, position)
+  if session then return prolong_session(limits, now, position, session) end
+  local held = held_for(state, now, epoch)
+  if held then return held end
+  return { redis.call('ZSCORE', ROOM.done, position) and -8 or -10 }
+end
 
 local state = load_state(ROOM.state)
 if not state then return { -1 } end
-local now, position = now_ms(), ARGV[3]
+local now = now_ms()
 notice_restart(state, now, tonumber(ARGV[1]))
 finish_healing(state, now)
 advance(state, now)
-local limits, reply, epoch = limits_of(state), nil, tonumber(ARGV[2])
-local ends_ms = epoch == state.epoch and redis.call('ZSCORE', ROOM.sessions, position)
-if epoch < state.epoch then
-  reply = { -9 }
-elseif ends_ms then
-  local seq = tonumber(redis.call('ZSCORE', ROOM.log, position))
-  local started_ms = math.floor(seq / 1000)
-  local last_end_ms = started_ms + limits.maxSessionMs
-  local until_ms = math.max(tonumber(ends_ms), math.min(now + limits.sessionMs, last_end_ms))
-  redis.call('ZADD', ROOM.sessions, text(until_ms), position)
-  reply = { 0, now, started_ms, until_ms, last_end_ms, seq }
-elseif state.heal_until_ms > 0 or epoch > state.epoch then
-  reply = { -2, math.max(1000, state.heal_until_ms - now) }
-else
-  reply = { redis.call('ZSCORE', ROOM.done, position) and -8 or -10 }
-end
+local limits, reply = limits_of(state), { 0, now }
+for i = 2, #ARGV, 2 do add_reply(reply, renew(state, limits, now, tonumber(ARGV[i]), ARGV[i + 1])) end
 save_state(ROOM.state, state)
 return reply
