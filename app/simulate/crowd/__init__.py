@@ -1,0 +1,1 @@
+"""`stanchion simulate crowd`: thousands of visitors of several kinds, and what they can tell of the promises."""

@@ -1,0 +1,117 @@
+"""What a played crowd leaves behind: every answer, and the room as it looked from outside. All times are seconds of the run."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from app.simulate.crowd.plan import Visitor, Wish
+
+
+class Act(StrEnum):
+    """What a visitor did."""
+
+    JOIN = "join"
+    """For a new place."""
+    STATUS = "status"
+    RELOAD = "reload"
+    """A join with a ticket that holds: the same place must come back."""
+    TAB = "tab"
+    """Asking from a second tab."""
+    ENTER = "enter"
+    RENEW = "renew"
+    LEAVE = "leave"
+    GIVE_UP = "give-up"
+    """Closing the page without a word: nothing is sent."""
+
+
+IN_LINE = frozenset({"waiting", "paused", "passed"})
+ADMITTED = frozenset({"active", "entered"})
+
+
+class Event(NamedTuple):
+    """One thing a visitor did, and what came of it."""
+
+    visitor: int
+    act: Act
+    due_s: float
+    """When the visitor meant to."""
+    sent_s: float
+    got_s: float
+    http: int
+    """0: no answer."""
+    status: str = ""
+    """The visit's status; or the kind of the problem; or, without an answer, why."""
+    epoch: int = 0
+    position: int = 0
+    ahead: int = 0
+    low_s: float = 0.0
+    high_s: float | None = None
+    poll_s: float = 0.0
+    """When to ask again, as told."""
+    left_s: float = 0.0
+    """What is left of the turn or the session, as told."""
+    stale: bool = False
+
+    @property
+    def told(self) -> bool:
+        """Whether this is an answer about a place."""
+        return self.http == 200 and self.position > 0
+
+    @property
+    def lag_s(self) -> float:
+        """How much later than meant the request went out: the player's own doing."""
+        return max(0.0, self.sent_s - self.due_s)
+
+
+class Sample(NamedTuple):
+    """The room as seen from outside at one moment."""
+
+    at_s: float
+    edge: int
+    last: int
+    waiting: int
+    active: int | None
+    """Open turns and sessions together; only the operator sees them, where they are counted."""
+    stale: bool = False
+
+
+class Limits(NamedTuple):
+    """What the room's settings allow; None: no such limit."""
+
+    batch: int | None = None
+    interval_s: float = 0.0
+    rate_per_minute: float | None = None
+    burst: int = 1
+    max_active: int | None = None
+    counted: bool = False
+    """Whether the service counts turns and sessions one by one."""
+
+
+class End(StrEnum):
+    """What ended the run."""
+
+    ALL_DONE = "all done"
+    TIME_LIMIT = "time limit"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass
+class Recording:
+    """A whole run."""
+
+    wish: Wish
+    room: str
+    urls: list[str]
+    visitors: list[Visitor]
+    events: list[Event] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    limits: Limits | None = None
+    """None: not known."""
+    no_limits_because: str = ""
+    operator_acted: bool | None = None
+    """Whether somebody steered the room meanwhile; None: not known."""
+    ended: End = End.ALL_DONE
+    took_s: float = 0.0
+    cpu_s: float = 0.0
+    """Processor time of the player."""
+    connections: int = 0
