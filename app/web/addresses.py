@@ -7,6 +7,8 @@ from pathlib import Path
 
 from starlette.requests import Request
 
+from app.rooms.room import Room
+
 STATIC = Path(__file__).parent / "static"
 
 
@@ -25,6 +27,10 @@ class Addresses:
     def beside(self, name: str) -> str:
         """The address of one of the room's own routes, such as `join`."""
         return name if self.here == "./" else f"{self.here}/{name}"
+
+    def visit(self, verb: str, room: Room) -> str:
+        """The address of what a visitor does with their visit, such as `enter`."""
+        return f"{self.root}rooms/{room.name}/{verb}"
 
     @property
     def static(self) -> str:

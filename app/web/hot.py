@@ -19,7 +19,7 @@ from app.tickets.tickets import Ticket
 from app.web.context import NOSNIFF, request_id
 from app.web.cookies import ticket_cookie, ticket_in_cookies
 from app.web.origins import PREFLIGHT_HEADERS, Origins
-from app.web.page_forms import is_page_form
+from app.web.page_forms import is_page_form, page_query
 from app.web.places import render_place, render_serving
 from app.web.problems import PROBLEM_TYPE, problem_body, problem_headers, status_of
 from app.web.proxies import Proxies
@@ -202,8 +202,7 @@ class HotRoutes:
 def _back_to_page(room: Room, scope: Scope, own: list[tuple[bytes, bytes]], problem: str = "") -> Answer:
     """Send the browser back to the page, which then shows the place, or why there is none."""
     page = b"./" if scope["path"] == "/join" else b"../" + room.name_bytes
-    query = b"?problem=" + problem.encode() if problem else b""
-    return 303, b"", [*own, (b"location", page + query)]
+    return 303, b"", [*own, (b"location", page + page_query(scope, problem).encode())]
 
 
 def _idempotency_key(headers: Headers) -> str | None:

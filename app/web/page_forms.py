@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.types import Scope
 
 from app.errors import StanchionError
 from app.rooms.room import Room
 from app.web.bodies import NO_STORE
-from app.web.targets import checked_target, default_target
+from app.web.targets import MAX_TARGET, checked_target, default_target
 
 
 def is_page_form(headers: Mapping[bytes, bytes]) -> bool:
@@ -33,7 +35,13 @@ def on_to_target(request: Request, room: Room) -> Response:
 
 def back_to_page(request: Request, problem: StanchionError | None = None) -> Response:
     """Send the browser back to the room's page, which then shows the place, or what went wrong."""
-    query = {"problem": problem.kind if problem else None, "target": request.query_params.get("target")}
-    pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items() if value)
     page = f"../{request.path_params['room']}"
-    return RedirectResponse(page + (f"?{pairs}" if pairs else ""), 303, headers=NO_STORE)
+    return RedirectResponse(page + page_query(request.scope, problem.kind if problem else None), 303, headers=NO_STORE)
+
+
+def page_query(scope: Scope, problem: str | None) -> str:
+    """What goes back to the page with the visitor: where they wanted to go, and what went wrong."""
+    target = QueryParams(scope["query_string"]).get("target", "")
+    query = {"problem": problem, "target": target if len(target) <= MAX_TARGET else None}
+    pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items() if value)
+    return f"?{pairs}" if pairs else ""

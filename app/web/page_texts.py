@@ -23,6 +23,8 @@ class StateText(NamedTuple):
     """How it looks: `calm`, `turn` (it is time), `halt` (something to know)."""
     facts: tuple[str, ...] = ()
     """Which figures it shows, of `FACTS`."""
+    leave: str = ""
+    """The word of the way out: `leave` (the line), `end_visit`; empty: there is nothing to leave."""
 
 
 FACTS = ("position", "ahead", "wait", "left", "opens", "until")
@@ -55,9 +57,10 @@ STATES: Mapping[str, StateText] = {
         "You stand in order of arrival. As soon as it opens, the line moves in that order.",
         _KEPT,
         facts=("position", "ahead", *_EARLY),
+        leave="leave",
     ),
     "waiting": StateText(
-        "You are in line", "This page shows your place and keeps it up to date.", _KEPT, facts=_IN_LINE
+        "You are in line", "This page shows your place and keeps it up to date.", _KEPT, facts=_IN_LINE, leave="leave"
     ),
     "active": StateText(
         "It is your turn",
@@ -66,8 +69,16 @@ STATES: Mapping[str, StateText] = {
         "enter",
         "turn",
         ("position", "left"),
+        "leave",
     ),
-    "entered": StateText("You are in", "You have gone in. You need this page no longer.", "", "enter", "turn"),
+    "entered": StateText(
+        "You are in",
+        "You have gone in. You need this page no longer.",
+        "When you have finished, end your visit, so that others can go in sooner.",
+        "enter",
+        "turn",
+        leave="end_visit",
+    ),
     "paused": StateText(
         "The line stands still",
         "The line is paused for a moment. You keep your place, and nobody passes you.",
@@ -75,6 +86,7 @@ STATES: Mapping[str, StateText] = {
         "",
         "halt",
         ("position", "ahead"),
+        "leave",
     ),
     "expired": StateText(
         "You missed your turn",
@@ -130,9 +142,11 @@ PROBLEMS: Mapping[str, str] = {
     "turned-away": "This line takes no visitors at the moment.",
     "too-many-joins": "Many places have just been taken from your network. Please try again in a minute.",
     "identity-refused": "This line is for people who are signed in at the site. Please sign in there, and come here from it.",
+    "not-your-turn": "It is not your turn yet. This page tells you when it is.",
+    "turn-over": "Your turn was over before you went in.",
     "other": "That did not work. Please try again.",
 }
-"""Why a place was not given, by the kind of the error."""
+"""Why a place was not given, or the way in was not free, by the kind of the error."""
 
 WORDS: Mapping[str, str] = {
     "waiting_room": "Waiting room",
@@ -146,6 +160,12 @@ WORDS: Mapping[str, str] = {
     "next": "What happens next",
     "join": "Take a place",
     "enter": "Go in",
+    "to_site": "Go to the site",
+    "leads_to": "Leads to",
+    "leave": "Leave the line",
+    "leave_body": "Your place then goes to the next in line, and you cannot get it back.",
+    "end_visit": "End my visit",
+    "end_visit_body": "Others can then go in sooner. To come back, you take a new place.",
     "soon": "less than a minute",
     "open_end": "longer than a day",
     "at_least": "at least {time}",

@@ -56,7 +56,7 @@ def checked_target(wanted: str, room_settings: RoomSettings, own_host: str) -> s
 
 def default_target(room_settings: RoomSettings) -> str:
     """Where a visitor goes who wanted nothing in particular, or nothing allowed; set by the operator."""
-    return room_settings.gate.site_url or "/"
+    return room_settings.gate.site_url or room_settings.look.enter_url or "/"
 
 
 def is_allowed_host(host: str, gate: RoomGate) -> bool:

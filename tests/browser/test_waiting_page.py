@@ -2,84 +2,30 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Route, expect
 
 from app.rooms.settings import Method
 from app.web.languages import LANGUAGES, language
 from app.web.page_texts import STATES
 from tests.browser.conftest import PHONE, Visit
+from tests.browser.steps import Screenshot, answered_with, assert_accessible, fill_line, join, shows, streams_open
 from tests.support.live import LiveApp
 from tests.support.looks import change, look_like
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.needs("chromium")
 
-Screenshot = Callable[[Page, str], Awaitable[None]]
 
 LOGO = "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAFklEQVR42mOokl9EEmIY1TCqYfhqAABPTjsQD0+CwwAAAABJRU5ErkJggg=="
 """A violet square of 16 pixels."""
 OF_THE_ROOM = ("none", "gather", "early", "away", "full", "refused")
 """States that no answer of /status has: what the room says decides."""
-WCAG_22_AA = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-
-
-async def fill_line(live: LiveApp, count: int) -> None:
-    """Let others join first, and wait until this replica has seen them."""
-    async with httpx.AsyncClient(base_url=live.url) as client:
-        for _ in range(count):
-            (await client.post("/join")).raise_for_status()
-
-
-async def join(page: Page) -> None:
-    await page.locator("#join button").click()
-    await expect(page.locator("#fact-position")).to_be_visible()
-    await expect(page.locator("body[data-live]")).to_be_attached()
-
-
-async def shows(page: Page, state: str) -> None:
-    await expect(page.locator("body")).to_have_attribute("data-state", state)
-
-
-async def ask_now(page: Page) -> None:
-    """What a browser says when the network is back; the page then asks at once."""
-    await page.evaluate("window.dispatchEvent(new Event('online'))")
-
-
-async def answered_with(page: Page, **changes: Any) -> None:
-    """Let the page's next questions be answered like this."""
-
-    async def answer(route: Route) -> None:
-        place = {
-            "room": "default",
-            "position": 1234,
-            "status": "waiting",
-            "ahead": 56,
-            "estimatedWaitSeconds": 400,
-            "estimatedWaitLowSeconds": 320,
-            "estimatedWaitHighSeconds": 520,
-            "pollAfterSeconds": 30,
-            "epoch": 1,
-            "stale": False,
-            "message": "A message of the service.",
-            **changes,
-        }
-        await route.fulfill(status=200, content_type="application/json", body=json.dumps(place))
-
-    await page.route("**/status", answer)
-    await ask_now(page)
-
-
-async def assert_accessible(page: Page) -> None:
-    results = await Axe().run(page, options={"runOnly": {"type": "tag", "values": [*WCAG_22_AA, "best-practice"]}})
-    assert not results.response["violations"], results.generate_report()
 
 
 async def test_a_visitor_joins_and_waits(live: LiveApp, visit: Visit, screenshot: Screenshot) -> None:
@@ -124,12 +70,6 @@ async def test_operators_verbs_reach_the_page_by_push(live: LiveApp, visit: Visi
         if verb == "close":
             await shows(stranger, "closed")
             await screenshot(stranger, "closed")
-
-
-def streams_open(live: LiveApp) -> float:
-    value = live.services.metrics.registry.get_sample_value("stanchion_streams_open")
-    assert value is not None
-    return value
 
 
 @pytest.mark.parametrize("state", [key for key in STATES if key not in OF_THE_ROOM])
@@ -398,44 +338,6 @@ async def test_the_operators_message_and_look_reach_the_page_as_text(
     dark = await visit(color_scheme="dark")
     await assert_accessible(dark)
     await screenshot(dark, "look-dark")
-
-
-async def test_the_page_goes_in_by_itself_when_the_turn_comes(live: LiveApp, visit: Visit) -> None:
-    await look_like(live.services, {"enterUrl": f"{live.url}/docs"})
-    await fill_line(live, 3)
-    page = await visit()
-    await page.route("**/rooms/default/enter", lambda route: route.fulfill(status=200, json={"status": "entered"}))
-    await join(page)
-    await expect(page.locator("#enter")).to_be_hidden()
-    await answered_with(page, status="active", activeForSeconds=60)
-    await page.wait_for_url(f"{live.url}/docs")
-
-
-async def test_where_the_room_does_not_let_them_in_the_page_shows_the_way_and_the_time_left(
-    live: LiveApp, visit: Visit, screenshot: Screenshot
-) -> None:
-    await look_like(live.services, {"enterUrl": f"{live.url}/docs"})
-    await fill_line(live, 3)
-    page = await visit()
-    await page.route("**/rooms/default/enter", lambda route: route.fulfill(status=409, json={}))
-    await join(page)
-    await answered_with(page, status="active", activeForSeconds=60)
-    await expect(page.get_by_role("link", name="Go in")).to_be_visible()
-    await expect(page.locator("#fact-left dd")).to_have_text(re.compile(r"^\d+ seconds$"))
-    await assert_accessible(page)
-    await screenshot(page, "way-in")
-    await page.get_by_role("link", name="Go in").click()
-    await page.wait_for_url(f"{live.url}/docs")
-
-
-async def test_going_in_takes_the_turn_up_and_the_page_knows_it_afterwards(live: LiveApp, visit: Visit) -> None:
-    await look_like(live.services, {"enterUrl": f"{live.url}/docs"})
-    page = await visit()
-    await join(page)
-    await page.get_by_role("link", name="Go in").click()
-    await page.wait_for_url(f"{live.url}/docs")
-    await page.go_back()
-    await shows(page, "entered")
 
 
 async def test_pressing_again_after_a_lost_answer_gives_no_second_place(live: LiveApp, visit: Visit) -> None:

@@ -16,9 +16,9 @@ from app.rooms.settings import Method
 from app.services import Services
 from app.web.languages import language
 from app.web.page_figures import wait_in_words
+from app.web.page_html import templates
 from app.web.page_state import state_key
 from app.web.page_texts import STATES, page_texts
-from app.web.pages import templates
 from tests.conftest import make_settings
 from tests.support.apps import running_app
 from tests.support.looks import change, look_like
@@ -251,7 +251,7 @@ async def test_the_first_view_stays_under_thirty_kilobytes(client: httpx.AsyncCl
     assert total < 30_000
 
 
-FILES = ("wait.css", "icon.svg", "main.js", "link.js", "place.js", "tell.js", "words.js")
+FILES = ("wait.css", "icon.svg", "main.js", "link.js", "passage.js", "place.js", "tell.js", "words.js")
 
 
 async def test_files_of_another_release_are_served_but_not_kept(client: httpx.AsyncClient) -> None:

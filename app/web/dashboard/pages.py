@@ -16,7 +16,7 @@ from app.web.dashboard.feed import Feed
 from app.web.dashboard.figures import overview
 from app.web.operations import services_of
 from app.web.operator_access import refuse_other_sites, session_of
-from app.web.pages import templates
+from app.web.page_html import templates
 
 HEADERS: Mapping[str, str] = {
     **NO_STORE,

@@ -1,6 +1,7 @@
 // The waiting page with scripts: the same page, kept up to date. Without them it works as the server sent it.
 
 import { Link } from "./link.js";
+import { Passage } from "./passage.js";
 import { Place } from "./place.js";
 import { Tell } from "./tell.js";
 import { Words } from "./words.js";
@@ -35,13 +36,12 @@ const link = new Link(data.urls, {
   },
 });
 
-// The same for every press on this page: pressing again after a lost answer gives no second place.
-const joinKey = Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-");
+const passage = new Passage(data, showProblem);
 
 let shown = { key: data.key };
 let said = { ahead: Infinity, atS: nowS() };
 let overAt = null;
-let turnCame = false;
+let turnCame = false;  // while the page was open, and not taken up yet
 
 function nowS() {
   return performance.now() / 1000;
@@ -90,7 +90,16 @@ function changed(view, state) {
   put(find("next"), state.next);
   find("what-next").hidden = !state.next;
   find("join").hidden = state.action !== "join";
-  if (find("enter")) find("enter").hidden = state.action !== "enter";
+  find("leave").hidden = !state.leave;
+  if (state.leave) {
+    for (const part of ["summary", "button"]) put(find("leave").querySelector(part), texts.words[state.leave]);
+    put(find("leave").querySelector("p"), texts.words[`${state.leave}_body`]);
+  }
+  if (find("enter")) {
+    find("enter").hidden = state.action !== "enter";
+    put(find("enter").querySelector("button"), view.key === "entered" ? texts.words.to_site : texts.words.enter);
+  }
+  showProblem("");
   say(`${state.title}. ${state.body || view.message || ""}`);
   if (view.key !== "active") return;
   tell.turn(state.title, `${data.room}: ${state.body}`, location.pathname);
@@ -114,17 +123,15 @@ function showText(id, text) {
 // The turn has come while the page was open: go in, as soon as somebody looks at it. A page that is opened when it is
 // already the visitor's turn only shows the way, so that the back button stays usable.
 function enterByItself() {
-  if (turnCame && !document.hidden && shown.key === "active") enter(false);
+  if (turnCame && !document.hidden && shown.key === "active") enter();
 }
 
-// Tell the room first, so that the turn is taken up; `always` goes on whatever it says.
-async function enter(always) {
-  const way = find("enter")?.querySelector("a");
-  if (!way) return;
+async function enter() {
   turnCame = false;
-  const request = { method: "POST", headers: { accept: "application/json" } };
-  const answer = await fetch(data.urls.enter, request).catch(() => null);
-  if (always || answer?.ok) location.assign(way.href);
+  const againS = await passage.enter();
+  if (againS === null) return;
+  link.ask();
+  if (againS) setTimeout(() => enterByItself((turnCame = true)), againS * 1000);
 }
 
 // The live region speaks when the visitor has come half way again, and at most once a minute.
@@ -149,37 +156,36 @@ function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+// What was said once need not stand in the address when the page is loaded again; where to go has to.
+function tidyAddress() {
+  const here = new URL(location.href);
+  for (const name of ["lang", "problem"]) here.searchParams.delete(name);
+  if (here.href !== location.href) history.replaceState(null, "", here);
+}
+
+function showProblem(text) {
+  showText("problem", text);
+}
+
 // Joining without leaving the page as long as it does not work; the page loads anew once it has.
 async function join(event) {
   event.preventDefault();
   const button = event.target.querySelector("button");
-  const problem = find("problem");
   button.disabled = true;
-  problem.hidden = true;
-  try {
-    const headers = { accept: "application/json", "idempotency-key": joinKey };
-    const answer = await fetch(data.urls.join, { method: "POST", headers });
-    if (answer.ok) {
-      location.replace(location.pathname);
-      return;
-    }
-    const kind = ((await answer.json()).type ?? "").split(":").pop();
-    problem.textContent = texts.problems[kind] ?? texts.problems.other;
-  } catch {
-    problem.textContent = texts.words.offline;
-  }
-  problem.hidden = false;
+  const place = await passage.join();
+  if (place?.status === "active" && data.target) await enter();
+  else if (place) location.replace(location.href);
   button.disabled = false;
 }
 
 find("join").addEventListener("submit", join);
-find("enter")?.addEventListener("click", (event) => {
+find("enter")?.addEventListener("submit", (event) => {
   event.preventDefault();
-  enter(true);
+  enter();
 });
 document.addEventListener("visibilitychange", enterByItself);
 setInterval(() => document.hidden || show(), 1000);
-if (location.search) history.replaceState(null, "", location.pathname);
+tidyAddress();
 show();
 link.start(data.again, data.place);
 document.body.dataset.live = "";  // for tests, and for whoever styles the page: it keeps itself up to date

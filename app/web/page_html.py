@@ -1,0 +1,60 @@
+"""Pages as they leave the house: templates in which everything is escaped, under a policy that allows no code but ours."""
+
+import gzip
+import json
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.web.addresses import Addresses
+from app.web.operations import services_of
+
+TEMPLATES = Path(__file__).parent / "templates"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'{leads_to}; base-uri 'none'; frame-ancestors 'self'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
+_PLAIN_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?")
+
+HEADERS = {
+    "cache-control": "no-store",
+    "vary": "cookie, accept-language, accept-encoding",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+def html(
+    request: Request, names: Sequence[str], status: int, values: dict[str, Any], *, leads_to: str | None = None
+) -> Response:
+    """The first of the templates that there is, filled in.
+
+    Args:
+        leads_to: another site's origin that a form of the page may lead on to; browsers hold a form's redirects
+            against the policy, too.
+    """
+    template = templates(services_of(request).settings.template_dir).select_template(names)
+    body = template.render(at=Addresses.of(request), **values).encode()
+    beyond = f" {leads_to}" if leads_to and _PLAIN_ORIGIN.fullmatch(leads_to) else ""
+    headers = {**HEADERS, "content-security-policy": POLICY.format(leads_to=beyond)}
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        body = gzip.compress(body, compresslevel=5, mtime=0)
+        headers["content-encoding"] = "gzip"
+    return Response(body, status, headers=headers, media_type="text/html; charset=utf-8")
+
+
+@cache
+def templates(own: Path | None = None) -> Environment:
+    """The pages' templates, those of the operator's `own` folder first; everything they are given is escaped."""
+    folders = [folder for folder in (own, TEMPLATES) if folder is not None]
+    environment = Environment(loader=FileSystemLoader(folders), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
+    environment.policies["json.dumps_function"] = json.dumps
+    return environment
