@@ -40,6 +40,7 @@ from app.web.hot import HotRoutes
 from app.web.openapi import openapi_document
 from app.web.operations import Operation, routes_of
 from app.web.problems import on_http_exception, on_stanchion_error, on_unexpected_error
+from app.web.root_path import RootPath, redirect_slashes
 from app.web.static_files import static_files
 from app.web.streams import Streams
 
@@ -73,6 +74,7 @@ class Application:
         self.services: Services | None = None
         self._rest: ASGIApp
         self._hot: HotRoutes | None = None
+        self._root_path = RootPath("")
         self._gate: Gate | None = None
         self._streams: Streams | None = None
         self.feed: Feed | None = None
@@ -81,6 +83,7 @@ class Application:
         async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
             async with factory() as services, AsyncExitStack() as stack:
                 self.services = services
+                self._root_path = RootPath(services.settings.root_path)
                 self._hot = HotRoutes(services)
                 self._gate = Gate(services)
                 self._streams = Streams(services)
@@ -103,10 +106,16 @@ class Application:
             middleware=[Middleware(BodyLimit)],
             lifespan=lifespan,
         )
+        redirect_slashes(self.starlette.router)
         self.starlette.state.openapi = openapi_document(OPERATIONS)
         self._rest = self.starlette
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            instead = self._root_path.strip(scope)
+            if instead is not None:
+                await instead(scope, receive, send)
+                return
         if scope["type"] == "http" and self._hot is not None and self._gate is not None:
             handler = self._hot.find(scope) or self._gate.find(scope)
             if handler is not None:

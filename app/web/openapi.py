@@ -58,6 +58,7 @@ def openapi_document(operations: Sequence[Operation]) -> dict[str, Any]:
             "description": "A virtual waiting room on Redis, with ID locks and a task queue behind it.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
+        "servers": [{"url": "./", "description": "Where this document was read."}],
         "paths": paths,
         "components": {
             "schemas": {**definitions.get("$defs", {}), "Problem": _PROBLEM_SCHEMA},
