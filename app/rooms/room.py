@@ -9,7 +9,7 @@ from app.rooms.estimate import PaceKeeper, Wait, wait_by_batches, wait_by_pace, 
 from app.rooms.gatherer import NOBODY, Guest, JoinGatherer, Place
 from app.rooms.marks import Mark, Marks, visit_standing
 from app.rooms.sessions import Sessions
-from app.rooms.settings import IdentityRule, RoomSettings
+from app.rooms.settings import IdentityRule, Method, RoomSettings
 from app.rooms.snapshot import Snapshot, merge, parse_look
 from app.rooms.window import Standing, estimated_wait_ms
 from app.store import Call, Script, Store, keys
@@ -40,6 +40,8 @@ class Room:
         self.snapshot: Snapshot | None = None
         self.marks = Marks()
         self._pace = PaceKeeper()
+        self.polls = 0
+        """How often visitors have asked this replica for their place."""
         self.stale = True
         """Whether the last refresh failed: answers come from memory, and the room's clock stands still."""
         self._clock = clock
@@ -99,6 +101,16 @@ class Room:
         if self._pace.pace is not None:
             return wait_by_pace(self._pace.pace, ahead)
         return wait_without_pace(snapshot, ahead, self.settings.rate_per_minute, self.settings.max_active)
+
+    def wait_of_newcomer(self) -> Wait | None:
+        """What whoever joins now may expect; None while nobody can tell: before the first look, and while it stands still."""
+        seen, limit = self.snapshot, self.settings.max_active
+        if seen is None or seen.paused or seen.healing or self.settings.method is Method.REJECT:
+            return None
+        free = seen.last < seen.edge if not seen.counted else limit is None or seen.turns + seen.sessions < limit
+        if seen.opened and seen.waiting == 0 and (free or self.settings.method is Method.PASSTHROUGH):
+            return Wait(0.0, 0.0, 0.0)
+        return self.wait(seen, seen.waiting)
 
     def opens_in_s(self, snapshot: Snapshot) -> float:
         """Seconds until the room opens by itself; 0 when it is open."""

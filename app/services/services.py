@@ -11,6 +11,7 @@ from app.locks.service import LockService
 from app.locks.upstream import Upstream
 from app.metrics import Metrics
 from app.operators.sign_in import SignIns
+from app.rooms.history import History
 from app.rooms.metrics import RoomsCollector
 from app.rooms.operator import Operator
 from app.rooms.rooms import Rooms
@@ -48,6 +49,7 @@ class Services:
     rooms: Rooms
     visits: Visits
     operator: Operator
+    history: History
     guests: Guests
     sign_ins: SignIns
     housekeeping: Housekeeping
@@ -106,6 +108,7 @@ async def open_services(
             rooms=rooms,
             visits=Visits(tickets, passes),
             operator=Operator(rooms, store),
+            history=History(rooms, store, lambda: leader.leading),
             guests=Guests(Identities(fetch_keys, clock), _pepper(settings), settings.ticket_ttl),
             sign_ins=SignIns(_admin_token(settings), settings.deployment, store, clock),
             housekeeping=Housekeeping(rooms, leader, lambda up: _note_outcome(services, up)),
@@ -118,6 +121,7 @@ async def open_services(
         run_in_background(stack, "keys", lambda: _refresh_keys(ring))
         run_in_background(stack, "pass keys", lambda: _refresh_keys(pass_ring))
         run_in_background(stack, "housekeeping", services.housekeeping.run)
+        run_in_background(stack, "history", services.history.run)
         run_in_background(stack, "task wake-ups", tasks.dispatcher.listen)
         run_in_background(stack, "task looks", tasks.dispatcher.look_now_and_then)
         run_in_background(stack, "task housekeeping", tasks.housekeeping.run)

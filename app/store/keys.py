@@ -18,6 +18,8 @@ Hash tags keep what one script touches in one cluster slot: one tag per room, lo
     stanchion:{room:NAME}:passed     zset    position by running time of its end      permanent    rooms (the grace)
     stanchion:{room:NAME}:seen       zset    position by running time it counts for   permanent    rooms (until let in)
     stanchion:{room:NAME}:audit      list    JSON of operators' actions, newest first 1 year       rooms (1,000)
+    stanchion:{room:NAME}:history    list    samples, newest first; see sample.lua    2 h          rooms.history (720)
+    stanchion:{room:NAME}:polls      string  polls so far, of all replicas            2 h          rooms.history
     stanchion:{room:NAME}:from:HASH  string  joins of an address in its window        60 s         rooms
     stanchion:{room:NAME}:who:HASH   string  ticket of an identity                    TICKET_TTL   rooms
     stanchion:{rooms}:index          hash    room -> "live:N" or "gone:N" (see index) permanent    rooms.directory
@@ -99,6 +101,11 @@ def room_keys(room: str) -> dict[str, str]:
 def room_audit(room: str) -> str:
     """The list of what operators did to a room; it outlives the room."""
     return f"{PREFIX}{{room:{room}}}:audit"
+
+
+def room_history(room: str) -> dict[str, str]:
+    """The room's figures over time, and its count of polls."""
+    return {part: f"{PREFIX}{{room:{room}}}:{part}" for part in ("history", "polls")}
 
 
 def room_address(room: str, address: str) -> str:

@@ -110,6 +110,7 @@ class HotRoutes:
         ticket = self._tickets.remembered(token) or await self._tickets.verify(token)
         if ticket.room != room.name:
             raise TicketRefused(f"The ticket is for the room {ticket.room!r}, not for this one.", reason="other_room")
+        room.polls += 1
         stand = self._visits.stand(room, ticket)
         renewed = self._tickets.renewed(ticket)
         reply = render_place(room, ticket, stand, self._ceiling, renewed.token if renewed else None)

@@ -58,6 +58,7 @@ local function give_turns(state, limits, now, members, until_run_ms)
       if seen and (tonumber(seen[i] or 0) <= state.run_ms) then
         redis.call('ZADD', ROOM.passed, text(state.run_ms + limits.graceMs), member)
         log_visit(state, now, member)
+        state.abandoned = state.abandoned + 1
         state.expires_run_ms = math.max(state.expires_run_ms, state.run_ms + limits.graceMs)
       else
         given[#given + 1] = text(until_run_ms)

@@ -26,6 +26,7 @@
 --   draining           1 while the line is served for the last time
 --   seq                the last sequence number of log and done: about the server's time in µs, and always rising
 --   admitted           how many turns were given one by one, in all
+--   abandoned          turns let run out, places passed over and places given up, in all, where that is known
 --   batch_left         counted rooms with batches: how many places of the present batch are left
 --   rate_empty_us      rooms with a rate: the running time, in µs, since which the allowance has been filling
 -- and these texts, read where they are needed:
@@ -39,7 +40,7 @@ local FIELDS = {
   'epoch', 'last', 'edge', 'floor', 'run_ms', 'ticked_at_ms', 'moved_run_ms', 'expires_run_ms', 'paused', 'closed',
   'size', 'interval_ms', 'active_ms', 'version', 'settings_version', 'heal_until_ms', 'heal_from_ms', 'heal_expect',
   'heals', 'gap_total', 'peak', 'bucket_at_ms', 'bucket_n', 'counted', 'opened', 'draining', 'seq', 'admitted',
-  'batch_left', 'rate_empty_us',
+  'batch_left', 'rate_empty_us', 'abandoned',
   'run_id', 'gaps', 'heal_by', 'limits',
 }
 local NUMBERS = #FIELDS - 4 -- the last four are texts

@@ -32,6 +32,7 @@ local function end_turns(state)
   local over = redis.call('ZRANGEBYSCORE', ROOM.turns, '-inf', text(state.run_ms), 'LIMIT', 0, STEP)
   if #over > 0 then
     redis.call('ZREM', ROOM.turns, unpack(over))
+    state.abandoned = state.abandoned + #over
     redis.call('ZREM', ROOM.log, unpack(over))
   end
   local forgiven = redis.call('ZRANGEBYSCORE', ROOM.passed, '-inf', text(state.run_ms), 'LIMIT', 0, STEP)

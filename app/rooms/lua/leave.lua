@@ -27,6 +27,8 @@ if state.heal_until_ms > 0 or epoch > state.epoch then
 end
 for i = 4, #ARGV do
   if is_here(state, ARGV[i]) then
+    -- Ended by an operator, or after entering, a visit was not given up.
+    if ARGV[3] == '' and not redis.call('ZSCORE', ROOM.sessions, ARGV[i]) then state.abandoned = state.abandoned + 1 end
     end_visit(state, now, ARGV[i])
     ended = ended + 1
   end

@@ -63,7 +63,7 @@ def overview(services: Services) -> Overview:
 def figures_of(room: Room) -> RoomFigures:
     """One room, as last seen; before the first look, zeros."""
     seen, settings = room.snapshot, room.settings
-    expected_s, low_s, high_s = (None, None, None) if seen is None else _wait_s(room, seen)
+    wait = room.wait_of_newcomer()
     return RoomFigures(
         room=room.name,
         title=settings.look.title or "",
@@ -77,9 +77,9 @@ def figures_of(room: Room) -> RoomFigures:
         counted=seen is not None and seen.counted == 1,
         max_active=settings.max_active,
         max_waiting=settings.max_waiting,
-        wait_seconds=expected_s,
-        wait_low_seconds=low_s,
-        wait_high_seconds=high_s,
+        wait_seconds=None if wait is None else round(wait.expected_ms / 1000, 1),
+        wait_low_seconds=None if wait is None else round(wait.low_ms / 1000, 1),
+        wait_high_seconds=None if wait is None or wait.high_ms is None else round(wait.high_ms / 1000, 1),
     )
 
 
@@ -107,16 +107,3 @@ def on_turn(seen: Snapshot) -> int:
     if seen.counted:
         return seen.turns
     return max(0, min(seen.edge, seen.last) - seen.floor)
-
-
-def _wait_s(room: Room, seen: Snapshot) -> tuple[float | None, float | None, float | None]:
-    """Expected, low and high seconds for whoever joins now; None where it cannot be told."""
-    if seen.paused or seen.healing or room.settings.method is Method.REJECT:
-        return None, None, None
-    limit = room.settings.max_active
-    free = seen.last < seen.edge if not seen.counted else limit is None or seen.turns + seen.sessions < limit
-    if seen.opened and seen.waiting == 0 and (free or room.settings.method is Method.PASSTHROUGH):
-        return 0.0, 0.0, 0.0
-    wait = room.wait(seen, seen.waiting)
-    high_s = None if wait.high_ms is None else round(wait.high_ms / 1000, 1)
-    return round(wait.expected_ms / 1000, 1), round(wait.low_ms / 1000, 1), high_s
