@@ -114,6 +114,12 @@ class RoomGate(_Part):
         default=True,
         description="Whether the gate itself lets in who opens a page while nobody waits and there is room.",
     )
+    inline_seconds: float = Field(
+        default=60,
+        ge=1,
+        le=3600,
+        description="How long such a session lasts until the pass has come back once; then it is a whole one.",
+    )
     renew_by_use: bool = Field(
         default=True, description="Whether a session is prolonged while it is used, up to `maxSessionSeconds`."
     )

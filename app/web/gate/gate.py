@@ -48,18 +48,12 @@ class Gate:
     def _fill(self) -> None:
         services = self._services
         self._generation = services.rooms.generation
-        self._gates = {
-            room.name: RoomGate(
-                room,
-                services.passes,
-                self._renewals,
-                self._proxies,
-                self._origins,
-                services.clock,
-                services.settings.root_path,
-            )
-            for room in services.rooms.all()
-        }
+        known, self._gates = self._gates, {}
+        for room in services.rooms.all():
+            gate = known.get(room.name)
+            if gate is None or gate.room is not room:
+                gate = RoomGate(room, services, self._renewals, self._proxies, self._origins)
+            self._gates[room.name] = gate
 
     def find(self, scope: Scope) -> HotHandler | None:
         """The handler of a request to a gate of a room that there is; a visit's end is the router's."""

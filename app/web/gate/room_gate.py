@@ -4,18 +4,19 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from app.clock import Clock
 from app.errors import PassRefused, StoreUnavailable
 from app.rooms.gate import StoreLost
 from app.rooms.room import Room
-from app.tickets.passes import Pass, Passes
+from app.services import Services
+from app.tickets.passes import IssuedPass, Pass
 from app.web.cookies import CARRIER, pass_cookie, passes_in_cookies
 from app.web.gate.addresses import GateAddresses
 from app.web.gate.answers import Answer, Refusals, let_through
 from app.web.gate.bypass import SECRET_HEADER, Bypass
+from app.web.gate.inline import Inline
 from app.web.gate.original import Original
 from app.web.gate.renewals import Renewals
-from app.web.gate.visitors import Headers, is_preflight
+from app.web.gate.visitors import Headers, is_preflight, opens_tab
 from app.web.origins import Origins
 from app.web.proxies import Proxies
 
@@ -31,23 +32,14 @@ MODES = frozenset({"", "status", "refuse"})
 class RoomGate:
     """The gate of one room; what it takes from the settings is compiled anew when they change."""
 
-    def __init__(
-        self,
-        room: Room,
-        passes: Passes,
-        renewals: Renewals,
-        proxies: Proxies,
-        origins: Origins,
-        clock: Clock,
-        root: str,
-    ) -> None:
+    def __init__(self, room: Room, services: Services, renewals: Renewals, proxies: Proxies, origins: Origins) -> None:
         self.room = room
-        self._passes = passes
+        self._passes = services.passes
         self._renewals = renewals
+        self._inline = Inline(room, services.visits, services.clock)
         self._proxies = proxies
         self._origins = origins
-        self._clock = clock
-        self._root = root
+        self._root = services.settings.root_path
         self._compile()
 
     def _compile(self) -> None:
@@ -72,6 +64,10 @@ class RoomGate:
                     return await self._let_holder(held, headers, original, secure=secure)
             if self._need_not_wait(scope, headers, original):
                 return let_through("bypass")
+            if self._settings.gate.inline and not original.proxied and opens_tab(original.method, headers):
+                admission = await self._inline.admit(headers, self._proxies.address(scope, headers))
+                if admission is not None:
+                    return self._let_in(admission.issued, secure=secure)
             if self._lost and self._settings.gate.when_store_is_lost is StoreLost.OPEN:
                 return let_through("open")
         return self._refusals.answer(original, headers, lost=self._lost, by_status=mode == "status")
@@ -119,16 +115,23 @@ class RoomGate:
     async def _let_holder(self, held: Pass, headers: Headers, original: Original, *, secure: bool) -> Answer:
         cookie = b""
         if (
-            self._renewals.is_due(held)
-            and self._settings.gate.renew_by_use
+            (held.provisional or (self._settings.gate.renew_by_use and self._renewals.is_due(held)))
             and CARRIER not in headers
             and not self._bypass.lets_path(original.uri)  # a cookie does not go well with what caches keep
         ):
             fresh = await self._renewals.renewed(self.room, held)
             if fresh is not None:
-                age_s = fresh.claims.expires_s - fresh.claims.issued_s
-                cookie = pass_cookie(self.room.name_bytes, fresh.token, secure=secure, max_age_s=age_s)
+                cookie = self._cookie(fresh, secure=secure)
+                if held.provisional:
+                    self._inline.confirmed((held.epoch, held.position))
         return let_through("pass", b"%d-%d" % (held.epoch, held.position), cookie)
+
+    def _let_in(self, issued: IssuedPass, *, secure: bool) -> Answer:
+        return let_through("inline", issued.claims.session_id.encode(), self._cookie(issued, secure=secure))
+
+    def _cookie(self, issued: IssuedPass, *, secure: bool) -> bytes:
+        age_s = issued.claims.expires_s - issued.claims.issued_s
+        return pass_cookie(self.room.name_bytes, issued.token, secure=secure, max_age_s=age_s)
 
     def _need_not_wait(self, scope: Mapping[str, Any], headers: Headers, original: Original) -> bool:
         rules = self._bypass
