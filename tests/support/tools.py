@@ -3,13 +3,21 @@
 import os
 import shutil
 
-NAMES = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "node": ("node", "nodejs")}
-PACKAGES = {"chromium": "chromium", "node": "nodejs"}
+NAMES = {
+    "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "node": ("node", "nodejs"),
+    "nginx": ("nginx",),
+    "caddy": ("caddy",),
+    "haproxy": ("haproxy",),
+}
+PACKAGES = {"chromium": "chromium", "node": "nodejs", "nginx": "nginx", "caddy": "caddy", "haproxy": "haproxy"}
+_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
+"""Servers are in the administrator's folders, which an ordinary user's PATH leaves out."""
 
 
 def find(tool: str) -> str | None:
     """The path of a tool, under any of its names."""
-    return next(filter(None, map(shutil.which, NAMES[tool])), None)
+    return next(filter(None, (shutil.which(name, path=_PATH) for name in NAMES[tool])), None)
 
 
 def missing() -> list[str]:

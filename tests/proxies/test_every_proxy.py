@@ -1,0 +1,133 @@
+"""What a visitor meets is the same behind nginx, Caddy and HAProxy, with the configurations of docs/examples/proxies."""
+
+import socket
+
+import httpx
+import pytest
+
+from tests.proxies.world import PAGE, World, target_of
+
+SMUGGLED = {
+    "X-Forwarded-For": "192.0.2.7",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Method": "OPTIONS",
+    "X-Forwarded-Uri": "/hooks/payment",
+    "X-Original-Method": "OPTIONS",
+    "X-Original-Uri": "/hooks/payment",
+    "X-Original-Url": "https://evil.example/hooks/payment",
+    "X-Waiting-Room": "pass",
+    "X-Waiting-Room-Session": "1-1",
+    "X-Waiting-Room-End": "end",
+}
+"""What somebody writes into their request who would like to be taken for a webhook, or for somebody else."""
+
+
+def test_whoever_has_no_pass_waits_enters_and_comes_to_what_they_wanted(world: World) -> None:
+    visitor = world.visitor()
+    refused = visitor.get("/shop?item=7&size=m%20l")
+    assert refused.status_code == 302
+    assert refused.headers["cache-control"] == "no-store"
+    assert target_of(refused) == "/shop?item=7&size=m%20l"
+    assert world.site.took("/shop") == [], "nobody comes through without a pass"
+    inside = visitor.enter("/shop?item=7&size=m%20l")
+    assert (inside.status_code, inside.text) == (200, "welcome")
+    assert inside.url.raw_path == b"/shop?item=7&size=m%20l"
+    assert inside.headers.get_list("set-cookie") == ["basket=full"], "the site's own cookies come through"
+    (seen,) = world.site.took("/shop")
+    assert seen.headers["x-waiting-room"] == "pass"
+    assert seen.headers["x-waiting-room-session"]
+
+
+def test_a_program_is_told_in_json_where_to_join_and_when_to_ask_again(world: World) -> None:
+    refused = httpx.get(f"{world.proxy.url}/api/stock", trust_env=False)
+    assert refused.status_code == 429
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert int(refused.headers["retry-after"]) > 0
+    assert refused.json()["room"] == "default"
+
+
+def test_a_body_reaches_the_site_with_a_pass_and_goes_nowhere_without(world: World) -> None:
+    visitor = world.visitor()
+    order = b"seat=14&" * 5_000
+    assert visitor.post("/order", content=order).status_code in (302, 303, 429)
+    assert world.site.took("/order") == []
+    visitor.enter()
+    assert visitor.post("/order", content=order).status_code == 200
+    (seen,) = world.site.took("/order")
+    assert (seen.method, seen.body) == ("POST", order)
+
+
+@pytest.mark.parametrize("path", ["/login", "/broken"])
+def test_the_sites_own_401_and_500_stay_its_own(world: World, path: str) -> None:
+    visitor = world.visitor()
+    visitor.enter()
+    answer = visitor.get(path)
+    assert (answer.status_code, answer.text) in [(401, "who are you?"), (500, "the site's own mishap")]
+
+
+def test_what_a_visitor_writes_into_forwarded_headers_counts_for_nothing(world: World) -> None:
+    refused = world.visitor().get("/secret", headers=SMUGGLED)
+    assert refused.status_code == 302
+    assert target_of(refused) == "/secret"
+    assert world.site.took("/secret") == []
+
+
+def test_the_site_is_told_about_the_visitor_by_the_proxy_alone(world: World) -> None:
+    visitor = world.visitor()
+    visitor.enter()
+    visitor.get("/told", headers=SMUGGLED)
+    (seen,) = world.site.took("/told")
+    assert seen.headers["x-forwarded-for"] == "127.0.0.1"
+    assert seen.headers["x-forwarded-proto"] == "http"
+    assert seen.headers["x-forwarded-host"] == f"127.0.0.1:{world.proxy.port}"
+    assert seen.headers["x-waiting-room-session"] != "1-1" or seen.headers["x-waiting-room"] == "pass"
+    assert "x-waiting-room-end" not in seen.headers
+    assert not {value for value in seen.headers.values() if "evil" in value or "hooks" in value}
+
+
+def test_assets_need_no_place_in_line(world: World) -> None:
+    assert world.visitor().get("/assets/logo.svg").text == "an asset"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/assets/../checkout",
+        "/assets/..%2fcheckout",
+        "/assets/%2e%2e/checkout",
+        "/assets/.%2e/checkout",
+        "/assets//../../checkout",
+        "/assets/x/../../checkout",
+        "/%61ssets/../checkout",
+        "//assets/../checkout",
+    ],
+)
+def test_a_path_that_leads_out_of_the_assets_is_none_of_them(world: World, path: str) -> None:
+    before = len(world.site.seen)
+    answer = _raw_get(world, path)
+    assert answer in (302, 400, 404, 429), f"{path} was answered {answer}"
+    assert len(world.site.seen) == before, f"{path} reached the site as {world.site.seen[-1].raw_path}"
+
+
+def test_only_what_visitors_need_of_the_service_is_reachable(world: World) -> None:
+    visitor = world.visitor()
+    for inner in (
+        "/gate/default",
+        "/metrics",
+        "/admin/api/rooms",
+        "/readyz",
+        "/rooms/../metrics",
+        "/rooms/%2e%2e/metrics",
+    ):
+        assert _raw_get(world, f"/_queue{inner}") in (302, 400, 404, 429), inner
+    assert visitor.get(PAGE).status_code == 200
+
+
+def _raw_get(world: World, path: str) -> int:
+    """The status of a path sent exactly as written; clients would tidy it up."""
+    with socket.create_connection(("127.0.0.1", world.proxy.port), timeout=10) as connection:
+        connection.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{world.proxy.port}\r\nConnection: close\r\n\r\n".encode()
+        )
+        return int(connection.recv(100).split(b" ")[1])

@@ -1,0 +1,55 @@
+"""Every replica of the waiting room is killed: what visitors then meet is what each example says and lets one choose."""
+
+from collections.abc import Callable
+
+from tests.proxies.world import PAGE, World
+from tests.support.waiting import eventually
+
+OPEN = {
+    "nginx": ("#error_page 502 504 = @open;", "error_page 502 504 = @open;"),
+    "caddy": ("#reverse_proxy @site_wanted", "reverse_proxy @site_wanted"),
+    "haproxy": ("#http-request set-var(txn.gate)", "http-request set-var(txn.gate)"),
+}
+"""The one line that each example tells one to change."""
+
+
+async def test_closed_browsers_see_a_page_that_looks_again_and_programs_get_503(
+    start_world: Callable[..., World],
+) -> None:
+    world = start_world()
+    visitor = world.visitor()
+    visitor.enter()
+    world.room.kill()
+    for path in ("/shop", PAGE):
+        answer = visitor.get(path)
+        assert answer.status_code == 503
+        assert answer.headers["content-type"].startswith("text/html")
+        assert int(answer.headers["retry-after"]) > 0
+        assert answer.headers["cache-control"] == "no-store"
+        assert 'http-equiv="refresh"' in answer.text
+    posted = visitor.post("/shop", content=b"seat=14")
+    assert (posted.status_code, posted.headers["content-type"][:9]) == (503, "text/html")
+    told = visitor.get("/shop", headers={"Accept": "application/json"})
+    assert told.status_code == 503
+    assert told.headers["content-type"] == "application/problem+json"
+    assert int(told.headers["retry-after"]) > 0
+    assert told.json()["status"] == 503
+    assert visitor.get("/assets/logo.svg").status_code == 200, "what needs no pass needs no gate"
+    world.room.start()
+    await eventually(lambda: visitor.get("/shop").text == "welcome", within_s=20)
+
+
+async def test_open_everybody_goes_straight_to_the_site_until_the_gate_is_back(
+    start_world: Callable[..., World],
+) -> None:
+    world = start_world(changes=OPEN)
+    visitor = world.visitor()
+    assert visitor.get("/shop").status_code == 302
+    world.room.kill()
+    assert visitor.get("/shop").text == "welcome"
+    posted = visitor.post("/order", content=b"seat=14")
+    assert posted.text == "welcome"
+    assert world.site.took("/order")[-1].body == b"seat=14"
+    assert visitor.get(PAGE).status_code == 503, "the waiting room's own pages are away all the same"
+    world.room.start()
+    await eventually(lambda: visitor.get("/shop").status_code == 302, within_s=20)
