@@ -4,6 +4,8 @@ import asyncio
 import json
 import secrets
 import signal
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -16,6 +18,7 @@ from app.simulate.crowd.checks import check_all
 from app.simulate.crowd.figures import figures_of
 from app.simulate.crowd.journeys import journeys_of
 from app.simulate.crowd.live import live_view
+from app.simulate.crowd.page import check_writable, render_page, write_page
 from app.simulate.crowd.plan import DEFAULT_MIX_TEXT, Shape, Wish, apportion, parse_mix
 from app.simulate.crowd.player import Player
 from app.simulate.crowd.record import Recording
@@ -44,6 +47,7 @@ def crowd(
         str, typer.Option(envvar="ADMIN_TOKEN", help="The operator's token, to check the room's limits.")
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON, and nothing else.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write the report as an HTML file, with charts.")] = None,
     stay_behind: Annotated[
         bool,
         typer.Option("--stay-behind", help="Leave those still in line where they are, instead of letting them leave."),
@@ -62,6 +66,8 @@ def crowd(
         stay,
         parse_mix(mix),
     )
+    if report:
+        check_writable(report)
     urls = url or [load_client_settings().stanchion_url]
     console = Console(highlight=False, stderr=as_json)
     player = Player(wish, room, urls, token=admin_token or _kept_token(urls), connections=connections)
@@ -75,6 +81,9 @@ def crowd(
     journeys = journeys_of(recording.visitors, recording.events)
     verdicts, figures = check_all(recording, journeys), figures_of(recording, journeys)
     print_report(console, recording, figures, verdicts)
+    if report:
+        write_page(report, render_page(recording, journeys, figures, verdicts, datetime.now(UTC)))
+        console.print(f"\nReport: {report}")
     if as_json:
         print(json.dumps(summary_of(recording, figures, verdicts), indent=2, ensure_ascii=False))  # noqa: T201  # asked for
     if any(verdict.holds is False for verdict in verdicts):

@@ -22,9 +22,14 @@ _ENDED = {
 }
 
 
+def ended_by(end: End) -> str:
+    """Until what the run went, in words."""
+    return _ENDED[end]
+
+
 def print_report(console: Console, recording: Recording, figures: Figures, verdicts: Sequence[Verdict]) -> None:
     """Print it all."""
-    console.print(f"\nRan for {recording.took_s:.1f} s, until {_ENDED[recording.ended]}.")
+    console.print(f"\nRan for {recording.took_s:.1f} s, until {ended_by(recording.ended)}.")
     console.print(outcomes_table(figures))
     if figures.arrivals:
         console.print(arrivals_picture(figures.arrivals))
@@ -95,8 +100,8 @@ def load_lines(figures: Figures) -> RenderableType:
             f"{lag.most * 1000:.0f} ms (longest), using {figures.cpu_share:.0%} of a core",
             style="yellow" if lag.p99 > SLOW_PLAYER_S else "",
         ),
-        Text(f"  estimates: {_estimates(figures.estimates)}"),
-        Text(f"  at joining: {_estimates(figures.first_estimates)}"),
+        Text(f"  estimates: {told_estimates(figures.estimates)}"),
+        Text(f"  at joining: {told_estimates(figures.first_estimates)}"),
     ]
     if lag.p99 > SLOW_PLAYER_S:
         lines.append(Text("  The player could not keep up: waits and answers are its own doing too.", style="yellow"))
@@ -109,7 +114,8 @@ def load_lines(figures: Figures) -> RenderableType:
     return Group(*lines)
 
 
-def _estimates(figures: Estimates) -> str:
+def told_estimates(figures: Estimates) -> str:
+    """How estimates fared, in words."""
     if not figures.told:
         return "none could be compared with the truth"
     return (
@@ -122,7 +128,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     """The promises, each with its colour."""
     table = Table("", "promise", "seen", title="Promises", title_justify="left", box=None)
     for verdict in verdicts:
-        table.add_row(_mark(verdict), verdict.promise, Text(_told(verdict)))
+        table.add_row(_mark(verdict), verdict.promise, Text(told_verdict(verdict)))
         for example in verdict.examples:
             table.add_row("", "", Text(example, style="red"))
     return table
@@ -134,5 +140,6 @@ def _mark(verdict: Verdict) -> str:
     return "[green]✓ holds[/green]" if verdict.holds else "[bold red]✗ BROKEN[/bold red]"
 
 
-def _told(verdict: Verdict) -> str:
+def told_verdict(verdict: Verdict) -> str:
+    """What was seen, in words."""
     return f"{verdict.broken} times: {verdict.detail}" if verdict.broken else verdict.detail
