@@ -142,4 +142,6 @@ def _mark(verdict: Verdict) -> str:
 
 def told_verdict(verdict: Verdict) -> str:
     """What was seen, in words."""
-    return f"{verdict.broken} times: {verdict.detail}" if verdict.broken else verdict.detail
+    if not verdict.broken:
+        return verdict.detail
+    return f"{verdict.broken} {'time' if verdict.broken == 1 else 'times'}: {verdict.detail}"
