@@ -31,7 +31,7 @@ async def signed_in(visit: Visit, path: str = "/admin", **options: object) -> Pa
 
 async def figure(page: Page, room: str, name: str, value: str) -> None:
     """Wait until a room's card shows this."""
-    box = page.locator(".rooms .card").filter(has=page.get_by_role("heading", name=room, exact=True))
+    box = page.locator(".rooms .card").filter(has=page.get_by_role("link", name=room, exact=True))
     entry = box.locator(".figures > div").filter(has=page.get_by_text(name, exact=True))
     await expect(entry.locator("dd")).to_have_text(value)
 

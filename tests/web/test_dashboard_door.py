@@ -1,8 +1,10 @@
 """The dashboard's door: who gets in, how far the cookie reaches, and how it ends."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -231,3 +233,19 @@ def test_a_changed_or_foreign_cookie_is_no_session() -> None:
 def test_the_session_key_depends_on_token_and_deployment() -> None:
     keys = {session_key(token, name) for token in ("one-admin-token-x", "two-admin-token-x") for name in ("a", "b")}
     assert len(keys) == 4
+
+
+async def test_under_a_prefix_the_pages_find_each_other(server: RealServer) -> None:
+    settings = make_settings(redis_url=server.url, root_path="/queue", refresh_interval=0.02)
+    async with running_app(settings) as (client, services):
+        await eventually(lambda: services.has_snapshot)
+        for path in ("/queue/admin", "/queue/admin/rooms/default"):
+            closed = await client.get(path)
+            assert urljoin(path, closed.headers["location"]).partition("?")[0] == "/queue/admin/sign-in"
+        opened = await client.post("/queue/admin/sign-in", data={"token": TOKEN}, headers=OWN_PAGE)
+        assert urljoin("/queue/admin/sign-in", opened.headers["location"]) == "/queue/admin"
+        page = await client.get("/queue/admin/rooms/default")
+        script = re.search(r'type="module" src="([^"]+)"', page.text)
+        assert script is not None
+        assert (await client.get(urljoin("/queue/admin/rooms/default", script[1]))).status_code == 200
+        assert urljoin("/queue/admin/rooms/default", page_data(page)["root"]) == "/queue/"

@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator
 from app.errors import TooBusy
 from app.operators.sessions import OperatorSession
 from app.services import Services
-from app.web.dashboard.figures import Overview, overview
+from app.web.dashboard.figures import Asked, Overview, ask, overview
 
 PUSH_EVERY_S = 1.0
+ASK_EVERY_S = 4.0
+"""How old what the store said may become."""
 MAX_VIEWERS = 100
 LOOK_AT_SESSION_EVERY = 10
 """Pushes between two looks whether a viewer is still signed in."""
@@ -28,6 +30,8 @@ class Feed:
         self.viewers = 0
         self.steps = 0
         """How often it was worked out what is new."""
+        self._asked = Asked()
+        self._asked_s = float("-inf")
         self._wanted = asyncio.Event()
         self._pushed = asyncio.Event()
         self._rooms: dict[str, str] = {}
@@ -37,8 +41,16 @@ class Feed:
         """Keep the news coming while somebody watches."""
         while True:
             await self._wanted.wait()
-            self._step()
+            await self._step()
             await asyncio.sleep(PUSH_EVERY_S)
+
+    async def overview(self) -> Overview:
+        """Everything of this moment."""
+        now_s = self._services.clock.monotonic_s()
+        if now_s - self._asked_s >= ASK_EVERY_S:
+            self._asked_s = now_s
+            self._asked = await ask(self._services)
+        return overview(self._services, self._asked)
 
     def open(self, session: OperatorSession) -> AsyncIterator[bytes]:
         """A stream of frames for one viewer, until they sign out or this replica stops.
@@ -54,7 +66,7 @@ class Feed:
         self.viewers += 1
         try:
             if not self._wanted.is_set():
-                self._step()
+                await self._step()
                 self._wanted.set()
             number = self.steps
             yield b"retry: 2000\n" + self._full
@@ -70,9 +82,9 @@ class Feed:
             if self.viewers == 0:
                 self._wanted.clear()
 
-    def _step(self) -> None:
+    async def _step(self) -> None:
         """Work out what is new since the last step, and wake the viewers."""
-        now = overview(self._services)
+        now = await self.overview()
         rooms = {room.room: room.model_dump_json(exclude_none=True) for room in now.rooms}
         head = _head(now)
         changed = [document for name, document in rooms.items() if self._rooms.get(name) != document]

@@ -1,14 +1,17 @@
 """The dashboard's routes."""
 
 from app.web.access import Access
-from app.web.dashboard import pages, sign_in
+from app.web.admin_rooms import ROOM_PATTERN
+from app.web.dashboard import history, pages, sign_in
 from app.web.dashboard.figures import Overview
+from app.web.dashboard.history import HistoryQuery, RoomHistory
 from app.web.operations import Answer, Operation
 
 _PAGE = {200: Answer("The page.", "text/html")}
 
 OPERATIONS = (
     Operation("GET", "/admin", pages.rooms_page, "All rooms at a glance", "dashboard", _PAGE, hidden=True),
+    Operation("GET", "/admin/rooms/{room}", pages.room_page, "One room", "dashboard", _PAGE, hidden=True),
     Operation("GET", "/admin/sign-in", sign_in.form, "The form", "dashboard", _PAGE, hidden=True),
     Operation("POST", "/admin/sign-in", sign_in.sign_in, "Begin a session", "dashboard", _PAGE, hidden=True),
     Operation("POST", "/admin/sign-out", sign_in.sign_out, "End a session", "dashboard", _PAGE, hidden=True),
@@ -22,5 +25,17 @@ OPERATIONS = (
         {200: Answer("As this replica last saw them, a quarter of a second ago or less.", Overview)},
         access=Access.ADMIN,
         problems=(401, 403),
+    ),
+    Operation(
+        "GET",
+        "/admin/api/rooms/{room}/history",
+        history.history,
+        "A room's last hour",
+        "operator",
+        {200: Answer("Its figures over time, the same from every replica.", RoomHistory)},
+        access=Access.ADMIN,
+        query=HistoryQuery,
+        path_patterns=ROOM_PATTERN,
+        problems=(400, 401, 403, 404, 503),
     ),
 )

@@ -13,7 +13,6 @@ from app.services import Services
 from app.web.addresses import static_digest
 from app.web.bodies import NO_STORE, answer
 from app.web.dashboard.feed import Feed
-from app.web.dashboard.figures import overview
 from app.web.operations import services_of
 from app.web.operator_access import refuse_other_sites, session_of
 from app.web.page_html import templates
@@ -64,8 +63,14 @@ async def page_for_operator(request: Request, template: str, **data: Any) -> Res
             return html(request, "admin_again.html")
         here = request.url.path.removeprefix("/admin").strip("/")
         return RedirectResponse(f"{root_of(request)}admin/sign-in" + (f"?to={here}" if here else ""), 303, NO_STORE)
+    seen = await feed_of(request).overview()
     csrf = await services.sign_ins.csrf_token(session)
-    begin = {"root": root_of(request), "csrf": csrf, "overview": overview(services).model_dump(mode="json"), **data}
+    begin = {
+        "root": root_of(request),
+        "csrf": csrf,
+        "overview": seen.model_dump(mode="json", exclude_none=True),
+        **data,
+    }
     return html(request, template, csrf=csrf, operator=session.name, data=begin, **data)
 
 
@@ -74,9 +79,15 @@ async def rooms_page(request: Request) -> Response:
     return await page_for_operator(request, "admin_rooms.html")
 
 
+async def room_page(request: Request) -> Response:
+    """One room: figures, charts, controls, settings, and what operators did."""
+    name = request.path_params["room"]
+    return await page_for_operator(request, "admin_room.html", room=name)
+
+
 async def overview_now(request: Request) -> Response:
     """The same figures for programs, and for pages that cannot hold a stream open."""
-    return answer(overview(services_of(request)))
+    return answer(await feed_of(request).overview())
 
 
 async def events(request: Request) -> Response:
@@ -84,10 +95,15 @@ async def events(request: Request) -> Response:
     services = services_of(request)
     session = await _signed_in(request, services)
     refuse_other_sites(request)
-    feed: Feed = request.state.dashboard
     return StreamingResponse(
-        feed.open(session), media_type="text/event-stream", headers={**NO_STORE, "x-accel-buffering": "no"}
+        feed_of(request).open(session), media_type="text/event-stream", headers={**NO_STORE, "x-accel-buffering": "no"}
     )
+
+
+def feed_of(request: Request) -> Feed:
+    """This replica's feed, which the lifespan made."""
+    feed: Feed = request.state.dashboard
+    return feed
 
 
 async def _signed_in(request: Request, services: Services) -> OperatorSession:

@@ -1,8 +1,10 @@
 // All rooms at a glance.
 
-import { el, figure, find, put, set } from "./dom.js";
+import { call, data } from "./api.js";
+import { confirm, doing } from "./dialog.js";
+import { el, figure, find, put, set, toast } from "./dom.js";
 import { Feed } from "./feed.js";
-import { condition, number, wait } from "./format.js";
+import { condition, number, rate, wait } from "./format.js";
 
 const totals = {
   waiting: figure(find("totals"), "Waiting"),
@@ -23,8 +25,11 @@ class Card {
       onTurn: figure(figures, "On turn"),
       inside: figure(figures, "Inside"),
       wait: figure(figures, "Wait for a newcomer"),
+      joins: figure(figures, "Joins a minute"),
+      admitted: figure(figures, "Let in a minute"),
     };
-    this.node = el("li", { class: "card" }, el("h2", {}, name), this.title, this.condition, figures);
+    const link = el("a", { href: `${data.root}admin/rooms/${name}` }, name);
+    this.node = el("li", { class: "card" }, el("h2", {}, link), this.title, this.condition, figures);
   }
 
   show(room) {
@@ -39,6 +44,8 @@ class Card {
     this.figures.onTurn(number(room.onTurn));
     this.figures.inside(number(room.inside) + limit);
     this.figures.wait(wait(room));
+    this.figures.joins(rate(room.joinsPerMinute));
+    this.figures.admitted(rate(room.admittedPerMinute));
   }
 }
 
@@ -59,3 +66,14 @@ new Feed(({ rooms }) => {
     if (list.children[place] !== card.node) list.insertBefore(card.node, list.children[place] ?? null);
   });
 });
+
+find("new").addEventListener("click", () => doing(find("new"), async () => {
+  const name = await confirm({
+    heading: "A new room", action: "Make it",
+    lines: ["It starts with the defaults: batches of ten every half minute. Pace and limits are set on its page."],
+    ask: { label: "Name (small letters, digits, - and _)", pattern: "[a-z0-9][a-z0-9_\\-]{0,63}", autocapitalize: "none", spellcheck: "false", autocomplete: "off" },
+  });
+  if (name === null) return;
+  await call("POST", "rooms", { room: name });
+  location.assign(`${data.root}admin/rooms/${name}`);
+}, (message) => toast(message, "bad")));
