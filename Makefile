@@ -15,6 +15,9 @@ help:  ## List what can be made
 run: $(STAMP)  ## Set everything up and start the product on http://localhost:3000
 	@exec $(BIN)/stanchion serve
 
+demo: $(STAMP)  ## Try it all at once: the service, a box office behind the gate, a worker, a crowd
+	@exec $(BIN)/stanchion demo $(ARGS)
+
 test: $(DEV_STAMP)  ## Set everything up and run all tests, with branch coverage (JOBS=1: one after the other)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -57,4 +60,4 @@ $(DEV_STAMP): pyproject.toml $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
-.PHONY: help run test bench chaos check format pins containers clean
+.PHONY: help run demo test bench chaos check format pins containers clean

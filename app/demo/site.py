@@ -26,8 +26,19 @@ from app.demo.ledger import HoldOutlived, Ledger, Order, SeatTaken
 from app.demo.pages import FOLDER, SECURITY_HEADERS, from_own_page, go, page, visitor_of
 from app.demo.payments import CARDS
 
-OPEN_PATHS = ("/static/", "/bye", "/tour", "/livez")
+OPEN_PATHS = ("/static/", "/bye", "/tour", "/tour.json", "/livez")
 """What needs no place in line: the gate lets these through, and so may a proxy."""
+
+
+@dataclass(frozen=True)
+class Tour:
+    """The other things to look at besides the site."""
+
+    line: str
+    """The path of the room's pages on this site's own host."""
+    inside: int
+    """How many may be inside at a time."""
+    dashboard_url: str
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,8 @@ class SiteOptions:
     """None: sales are forgotten when the site stops."""
     lease_s: float = LEASE_S
     decide_s: float = DECIDE_S
+    tour: Tour | None = None
+    """What the page `/tour` shows; None: there is none."""
 
 
 class Office(TypedDict):
@@ -49,6 +62,7 @@ class Office(TypedDict):
     ledger: Ledger
     holds: Holds
     cashier: Cashier
+    tour: Tour | None
 
 
 async def front(request: Request) -> Response:
@@ -160,6 +174,24 @@ async def bye(request: Request) -> Response:
     return page(request, "bye.html")
 
 
+async def show_tour(request: Request) -> Response:
+    """Everything in one window: the site as a visitor has it, the line, the hall."""
+    tour: Tour | None = request.state.tour
+    if tour is None:
+        raise HTTPException(404)
+    evening = request.state.ledger.evening()
+    return page(request, "tour.html", tour=tour, rows=seats_of(evening))
+
+
+async def hall_state(request: Request) -> Response:
+    """The hall as everybody may see it."""
+    evening = request.state.ledger.evening()
+    taken, looked_at = request.state.ledger.taken(evening), request.state.holds.names(evening)
+    held = sorted(looked_at - taken)
+    answer = {"evening": evening, "sold": sorted(taken), "held": held, "seats": SEATS}
+    return JSONResponse(answer, headers={"cache-control": "no-store"})
+
+
 async def livez(_: Request) -> Response:
     """For whoever watches this process."""
     return Response("ok\n", media_type="text/plain")
@@ -245,7 +277,7 @@ def create_site(options: SiteOptions) -> Starlette:
             cashier = Cashier(ledger, tasks)
             cashier.start()
             try:
-                yield {"ledger": ledger, "holds": holds, "cashier": cashier}
+                yield {"ledger": ledger, "holds": holds, "cashier": cashier, "tour": options.tour}
             finally:
                 await cashier.aclose()
                 await holds.aclose()
@@ -264,6 +296,8 @@ def create_site(options: SiteOptions) -> Starlette:
             Route("/orders/{order}", show_order),
             Route("/leave", leave, methods=["POST"]),
             Route("/bye", bye),
+            Route("/tour", show_tour),
+            Route("/tour.json", hall_state),
             Route("/livez", livez),
             Mount("/static", _Static(directory=FOLDER / "static")),
         ],
