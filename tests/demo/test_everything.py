@@ -17,6 +17,9 @@ from app.errors import ConfigError
 from tests.support.servers import free_port
 from tests.support.waiting import eventually
 
+IN_A_FRAME = {"accept": "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"}
+"""A page in a frame, as the tour has it, is never let in at the gate itself."""
+
 
 class Running:
     """A demo that runs, and what it has said so far."""
@@ -81,7 +84,7 @@ async def test_it_brings_up_all_parts_and_takes_all_of_them_down_again(start_dem
     assert {name.split()[0] for name in parts} == {"serve", "worker", "demo", "simulate"}
     async with httpx.AsyncClient() as client:
         assert (await client.get(f"{demo.site}/tour")).status_code == 200
-        led = await client.get(f"{demo.site}/", headers={"accept": "text/html"})
+        led = await client.get(f"{demo.site}/", headers=IN_A_FRAME)
         assert led.headers["location"].startswith("/_queue/rooms/lantern-hall?target=")
         assert (await client.get(f"{demo.site}{led.headers['location']}")).status_code == 200
         assert (await client.get(f"{demo.service}/admin", follow_redirects=True)).status_code == 200

@@ -90,6 +90,15 @@ async def test_a_pass_lets_through_and_a_broken_one_does_not(live: LiveApp) -> N
         assert (await site.get("/seats", headers={"x-waiting-room-pass": broken})).status_code == 429
 
 
+async def test_with_room_to_spare_the_pass_comes_with_the_sites_own_answer(live: LiveApp) -> None:
+    async with guarded(live.url) as site:
+        answer = await site.get("/seats", headers=BROWSER)
+        assert answer.text == "/seats"
+        assert "stanchion-pass-default=" in answer.headers["set-cookie"]
+        again = await site.get("/seats", headers=BROWSER)  # the client keeps the cookie, as a browser does
+        assert again.status_code == 200
+
+
 async def test_what_a_visitor_says_about_proxies_is_not_handed_on(live: LiveApp) -> None:
     await enter(live.url)
     gate = live.services.rooms.get("default").settings.gate
