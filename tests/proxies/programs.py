@@ -14,8 +14,10 @@ from tests.support.servers import free_port
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "proxies"
 
-VISITORS, REPLICA, SITE, HAPROXY_GATE = "127.0.0.1:8080", "127.0.0.1:3000", "127.0.0.1:8000", "127.0.0.1:3001"
-"""The addresses in the examples: where visitors come, the waiting room, the site, HAProxy's inner way to the gate."""
+VISITORS, REPLICA, SITE = "127.0.0.1:8080", "127.0.0.1:3000", "127.0.0.1:8000"
+"""The addresses in the examples: where visitors come, the waiting room, the site."""
+INNER = ("127.0.0.1:3001", "127.0.0.1:8081")
+"""Addresses at which a proxy asks itself."""
 
 
 @dataclass
@@ -79,7 +81,7 @@ class Proxy:
             VISITORS: self.port,
             REPLICA: self.replica_port,
             SITE: self.site_port,
-            HAPROXY_GATE: self.inner_port,
+            **dict.fromkeys(INNER, self.inner_port),
         }
         for address, port in ports.items():
             text = text.replace(address, f"127.0.0.1:{port}")
@@ -90,13 +92,14 @@ class Proxy:
         path.write_text(text, encoding="utf-8")
 
     def _command(self) -> Sequence[str]:
-        program = tools.find(self.name)
-        assert program is not None, f"{self.name} is not installed"
+        name = self.name.partition("-")[0]
+        program = tools.find(name)
+        assert program is not None, f"{name} is not installed"
         return {
             "nginx": [program, "-p", str(self.folder), "-c", str(self.folder / "nginx.conf"), "-g", "daemon off;"],
             "caddy": [program, "run", "--adapter", "caddyfile", "--config", "Caddyfile"],
             "haproxy": [program, "-db", "-f", "haproxy.cfg"],
-        }[self.name]
+        }[name]
 
     def _env(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "HOME": str(self.folder), "XDG_DATA_HOME": str(self.folder)}
@@ -118,10 +121,14 @@ http {
 """What a distribution's own nginx.conf does around conf.d, for an ordinary user and in one folder."""
 
 
-def _write_nginx(proxy: Proxy) -> None:
-    folders = {"/etc/nginx/": f"{proxy.folder}/", "/var/cache/": f"{proxy.folder}/"}
+def _write_main(proxy: Proxy, before: str = "") -> Mapping[str, str]:
     as_whom = "user root;\n" if os.geteuid() == 0 else ""  # its workers would otherwise not be let into our folder
-    (proxy.folder / "nginx.conf").write_text(as_whom + _NGINX, encoding="utf-8")
+    (proxy.folder / "nginx.conf").write_text(before + as_whom + _NGINX, encoding="utf-8")
+    return {"/etc/nginx/": f"{proxy.folder}/", "/var/cache/": f"{proxy.folder}/"}
+
+
+def _write_nginx(proxy: Proxy) -> None:
+    folders = _write_main(proxy)
     proxy.put("nginx/stanchion.conf", "conf.d/stanchion.conf", folders)
     proxy.put("nginx/stanchion-headers.conf", "snippets/stanchion-headers.conf", folders)
     proxy.put("please-wait.html", "please-wait.html", {})
@@ -140,4 +147,15 @@ def _write_haproxy(proxy: Proxy) -> None:
     proxy.put("please-wait.json", "please-wait.json", {})
 
 
-_WRITERS = {"nginx": _write_nginx, "caddy": _write_caddy, "haproxy": _write_haproxy}
+def _write_nginx_passes(proxy: Proxy) -> None:
+    folders = _write_main(proxy, f"load_module {tools.FILES['njs']};\n")
+    proxy.put("../recipes/nginx_passes.conf", "conf.d/stanchion.conf", folders)
+    proxy.put("../recipes/passes.js", "passes.js", {})
+
+
+_WRITERS = {
+    "nginx": _write_nginx,
+    "nginx-passes": _write_nginx_passes,
+    "caddy": _write_caddy,
+    "haproxy": _write_haproxy,
+}

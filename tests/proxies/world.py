@@ -28,17 +28,23 @@ FORM = {**HTML, "Content-Type": "application/x-www-form-urlencoded"}
 class WaitingRoom:
     """The service under /_queue, on a store of its own; can be killed and started again at the same address."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **env: str) -> None:
         self._store = RealServer(folder / "store")
+        self._env = {**ENVIRONMENT, **env}
         self._folder = folder
         self._replica: Replica | None = None
         self.port = free_port()
+
+    @property
+    def url(self) -> str:
+        """Where it is without a proxy."""
+        return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start it; what its settings say is in the environment, what the room's say was set before or is set then."""
         if self._store.process is None:
             self._store.start()
-        self._replica = Replica(self._folder, self._store.url, PORT=str(self.port), **ENVIRONMENT).start()
+        self._replica = Replica(self._folder, self._store.url, PORT=str(self.port), **self._env).start()
 
     def kill(self) -> None:
         assert self._replica is not None
@@ -53,7 +59,7 @@ class WaitingRoom:
     def configure(self, **settings: object) -> None:
         """Change settings of the room, and see that they are in force."""
         operator = {"Authorization": f"Bearer {ENVIRONMENT['ADMIN_TOKEN']}"}
-        with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=operator, trust_env=False) as client:
+        with httpx.Client(base_url=self.url, headers=operator, trust_env=False) as client:
             deadline = time.monotonic() + 20
             while True:
                 answer = client.patch("/admin/api/rooms/default", json={"settings": settings})
