@@ -222,6 +222,20 @@ class TooManyJoins(StanchionError):
     title = "Too many joins from one address"
 
 
+class CodeRefused(StanchionError):
+    """A code that takes a place to another device does not hold: mistyped, used, or over."""
+
+    kind = "code-refused"
+    title = "Code refused"
+
+
+class TooManyCodes(StanchionError):
+    """Codes that take places to other devices were made or tried too often of late."""
+
+    kind = "too-many-codes"
+    title = "Too many codes"
+
+
 class NotYourTurn(StanchionError):
     """The visitor still waits."""
 

@@ -21,6 +21,8 @@ class Reply(IntEnum):
     ENDED = -8
     OTHER_EPOCH = -9
     NO_SESSION = -10
+    TOO_MANY = -11
+    NO_SUCH_CODE = -12
 
 
 _OVER = {

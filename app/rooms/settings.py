@@ -111,6 +111,9 @@ class RoomSettings(BaseModel):
         default=None, max_length=500, description="The `aud` that identity tokens must have."
     )
 
+    carry: bool = Field(
+        default=True, description="Whether visitors may take their place to another device, by a one-time code."
+    )
     look: RoomLook = Field(default=RoomLook(), description="How the room's waiting page looks.")
     gate: RoomGate = Field(default=RoomGate(), description="How the gate in front of the room's site works.")
 

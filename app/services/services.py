@@ -13,12 +13,14 @@ from app.metrics import Metrics
 from app.operators.sign_in import SignIns
 from app.rooms.history import History
 from app.rooms.metrics import RoomsCollector
+from app.rooms.offers import Offers
 from app.rooms.operator import Operator
 from app.rooms.rooms import Rooms
 from app.rooms.settings import RoomSettings
 from app.scheduler.housekeeping import Housekeeping
 from app.scheduler.leader import Leader
 from app.services.background import run_in_background
+from app.services.carrying import Carrying
 from app.services.guests import Guests, fetch_keys
 from app.services.locks import open_locks, open_upstream
 from app.services.rooms_file import follow_rooms_file, read_rooms_file
@@ -48,6 +50,7 @@ class Services:
     passes: Passes
     rooms: Rooms
     visits: Visits
+    carrying: Carrying
     operator: Operator
     history: History
     guests: Guests
@@ -97,6 +100,7 @@ async def open_services(
         metrics.registry.register(RoomsCollector(rooms))
         leader = Leader(replica_id, store, clock)
         tasks = open_tasks(stack, store, settings, metrics.tasks, replica_id, lambda: services.draining)
+        visits = Visits(tickets, passes)
         services = Services(
             settings=settings,
             clock=clock,
@@ -106,7 +110,8 @@ async def open_services(
             pass_ring=pass_ring,
             passes=passes,
             rooms=rooms,
-            visits=Visits(tickets, passes),
+            visits=visits,
+            carrying=Carrying(visits, Offers(store)),
             operator=Operator(rooms, store),
             history=History(rooms, store, lambda: leader.leading),
             guests=Guests(Identities(fetch_keys, clock), _pepper(settings), settings.ticket_ttl),

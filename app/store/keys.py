@@ -22,6 +22,8 @@ Hash tags keep what one script touches in one cluster slot: one tag per room, lo
     stanchion:{room:NAME}:polls      string  polls so far, of all replicas            2 h          rooms.history
     stanchion:{room:NAME}:from:HASH  string  joins of an address in its window        60 s         rooms
     stanchion:{room:NAME}:who:HASH   string  ticket of an identity                    TICKET_TTL   rooms
+    stanchion:{room:NAME}:offer:DIGEST  string  place for whoever brings the code     300 s        rooms.offers
+    stanchion:{room:NAME}:codes:HASH  string  codes made or tried of late             60 s, 3600 s rooms.offers
     stanchion:{rooms}:index          hash    room -> "live:N" or "gone:N" (see index) permanent    rooms.directory
     stanchion:{room:NAME}:op:ID      string  reply of a join batch, for its retry     10 s         rooms
     stanchion:{room:NAME}:idem:HASH  string  ticket of an Idempotency-Key             600 s        rooms
@@ -116,6 +118,16 @@ def room_address(room: str, address: str) -> str:
 def room_identity(room: str, pseudonym: str) -> str:
     """The ticket that a person, known by a pseudonym only, was given."""
     return f"{PREFIX}{{room:{room}}}:who:{pseudonym}"
+
+
+def room_offer(room: str, offer_id: str) -> str:
+    """A place that is on its way to another device, by the digest of its code."""
+    return f"{PREFIX}{{room:{room}}}:offer:{offer_id}"
+
+
+def room_codes(room: str, who: str) -> str:
+    """How many codes were made for a place, or tried from an address, of late."""
+    return f"{PREFIX}{{room:{room}}}:codes:{sha256(who.encode()).hexdigest()[:32]}"
 
 
 def room_operation(room: str, op_id: str) -> str:

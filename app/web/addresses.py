@@ -22,7 +22,10 @@ class Addresses:
     @classmethod
     def of(cls, request: Request) -> "Addresses":
         name = request.path_params.get("room")
-        return cls("./", "") if name is None else cls(name, "../")
+        if name is None:
+            return cls("./", "")
+        below = request.scope["path"] != f"/rooms/{name}"  # what a form has posted to answers with the page
+        return cls(f"../{name}", "../../") if below else cls(name, "../")
 
     def beside(self, name: str) -> str:
         """The address of one of the room's own routes, such as `join`."""

@@ -33,15 +33,16 @@ def on_to_target(request: Request, room: Room) -> Response:
     return RedirectResponse(target or default_target(room.settings), 303, headers=NO_STORE)
 
 
-def back_to_page(request: Request, problem: StanchionError | None = None) -> Response:
+def back_to_page(request: Request, problem: StanchionError | None = None, *, target: str | None = None) -> Response:
     """Send the browser back to the room's page, which then shows the place, or what went wrong."""
     page = f"../{request.path_params['room']}"
-    return RedirectResponse(page + page_query(request.scope, problem.kind if problem else None), 303, headers=NO_STORE)
+    query = page_query(request.scope, problem.kind if problem else None, target)
+    return RedirectResponse(page + query, 303, headers=NO_STORE)
 
 
-def page_query(scope: Scope, problem: str | None) -> str:
-    """What goes back to the page with the visitor: where they wanted to go, and what went wrong."""
-    target = QueryParams(scope["query_string"]).get("target", "")
+def page_query(scope: Scope, problem: str | None, target: str | None = None) -> str:
+    """What goes back to the page with the visitor: where they want to go, and what went wrong."""
+    target = target or QueryParams(scope["query_string"]).get("target", "")
     query = {"problem": problem, "target": target if len(target) <= MAX_TARGET else None}
     pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items() if value)
     return f"?{pairs}" if pairs else ""

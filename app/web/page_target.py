@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 from starlette.requests import Request
 
 from app.rooms.room import Room
+from app.web.operations import services_of
 from app.web.targets import checked_target
 
 COOKIE = "stanchion-target-"
@@ -57,9 +58,10 @@ def onward(request: Request, room: Room) -> Onward:
     cookie = None
     if asked is not None and len(asked) <= MAX_KEPT:
         cookie = quote(asked, safe="")
-    return Onward(wish, wish or site_of(room), cookie if cookie != kept else None)
+    root_path = services_of(request).settings.root_path
+    return Onward(wish, wish or site_of(room, root_path), cookie if cookie != kept else None)
 
 
-def site_of(room: Room) -> str | None:
-    """Where the operator says that the room's visitors go; None when nothing is said."""
-    return room.settings.gate.site_url or room.settings.look.enter_url
+def site_of(room: Room, root_path: str) -> str | None:
+    """Where the room's visitors go: where the operator says, or to the site that this is a part of; None: nobody knows."""
+    return room.settings.gate.site_url or room.settings.look.enter_url or ("/" if root_path else None)

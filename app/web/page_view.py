@@ -66,7 +66,8 @@ def page_view(
             "again": state.refresh_s,
             "target": onward.address,
             "urls": {route: at.beside(route) for route in ("status", "join", "events", "serving")}
-            | {"enter": at.visit("enter", room)},
+            | {verb: at.visit(verb, room) for verb in ("enter", "carry", "takeover")},
+            "page": at.here,
             "icon": f"{at.static}/wait/icon.svg",
             "texts": texts,
         },

@@ -11,8 +11,9 @@ from starlette.responses import Response
 
 from app.rooms.room import Room
 from app.services import Services
+from app.web.carry_models import CarryOffer
 from app.web.cookies import ticket_cookie
-from app.web.languages import LANGUAGES, choose, language
+from app.web.languages import LANGUAGES, Language, choose, language
 from app.web.operations import Answer, Operation, services_of
 from app.web.page_html import html
 from app.web.page_state import PageState, page_state
@@ -30,22 +31,28 @@ YEAR_S = 365 * 86_400
 async def waiting_page(request: Request) -> Response:
     """The page of one room, for whoever the cookie says is asking."""
     services = services_of(request)
-    speech = language(
-        choose(
-            request.query_params.get("lang") or request.cookies.get(LANGUAGE_COOKIE),
-            request.headers.get("accept-language", ""),
-        )
-    )
     room = _room(services, request.path_params.get("room", "default"))
     if room is None:
+        speech = _language(request)
         unknown = {"language": speech, "words": page_texts(speech)["words"]}
         return html(request, ("no_room.html",), 404, unknown)
+    return await room_page(request, room)
+
+
+async def room_page(request: Request, room: Room, offer: CarryOffer | None = None) -> Response:
+    """The room's page, with the place on `offer` to another device, where that was just asked for."""
+    services = services_of(request)
     state = await page_state(services, room, request.headers.get("cookie", "").encode("latin-1"))
     first, way = first_ahead(request, room, state), onward(request, room)
-    shown = page_view(request, room, state, speech, first, way)
+    shown = page_view(request, room, state, _language(request), first, way) | {"offer": offer}
     response = html(request, (f"wait-{room.name}.html", "wait.html"), 200, shown, leads_to=way.origin)
     _remember(request, response, room, state, first, way)
     return response
+
+
+def _language(request: Request) -> Language:
+    chosen = request.query_params.get("lang") or request.cookies.get(LANGUAGE_COOKIE)
+    return language(choose(chosen, request.headers.get("accept-language", "")))
 
 
 def first_ahead(request: Request, room: Room, state: PageState) -> int:

@@ -41,6 +41,8 @@ STATUS_BY_KIND: dict[str, int] = {
     "too-busy": 503,
     "room-full": 409,
     "too-many-joins": 429,
+    "code-refused": 410,
+    "too-many-codes": 429,
     "not-your-turn": 409,
     "turn-over": 410,
     "identity-refused": 401,

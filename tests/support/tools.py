@@ -9,6 +9,7 @@ NAMES = {
     "nginx": ("nginx",),
     "caddy": ("caddy",),
     "haproxy": ("haproxy",),
+    "zbarimg": ("zbarimg",),
 }
 FILES = {"njs": "/usr/lib/nginx/modules/ngx_http_js_module.so", "node-jose": "/usr/share/nodejs/jose"}
 """What is no program: a module of nginx, a library of Node."""
@@ -20,6 +21,7 @@ PACKAGES = {
     "haproxy": "haproxy",
     "njs": "libnginx-mod-http-js",
     "node-jose": "node-jose",
+    "zbarimg": "zbar-tools",
 }
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
 """Servers are in the administrator's folders, which an ordinary user's PATH leaves out."""

@@ -55,7 +55,7 @@ async def test_the_wish_goes_through_every_step_without_scripts(client: httpx.As
     assert data_of(page)["target"] == WISH
     assert f'action="concert/join?{QUOTED}"' in page.text
     assert f'url=concert?{QUOTED}"></noscript>' in page.text
-    assert f'href="?lang=de&amp;{QUOTED}"' in page.text
+    assert f'href="concert?lang=de&amp;{QUOTED}"' in page.text
     joined = await client.post(f"/rooms/concert/join?{QUOTED}", headers=FORM)
     assert (joined.status_code, joined.headers["location"]) == (303, f"../concert?{QUOTED}")
     page = await client.get(f"/rooms/concert?{QUOTED}")

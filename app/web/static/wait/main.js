@@ -37,6 +37,7 @@ const link = new Link(data.urls, {
 });
 
 const passage = new Passage(data, showProblem);
+const carry = once(async () => new (await import("./carry.js")).Carry(data, words, passage, find));
 
 let shown = { key: data.key };
 let said = { ahead: Infinity, atS: nowS() };
@@ -90,6 +91,8 @@ function changed(view, state) {
   put(find("next"), state.next);
   find("what-next").hidden = !state.next;
   find("join").hidden = state.action !== "join";
+  if (find("carry")) find("carry").hidden = state.leave !== "leave";
+  if (find("takeover")) find("takeover").hidden = Boolean(state.leave);
   find("leave").hidden = !state.leave;
   if (state.leave) {
     for (const part of ["summary", "button"]) put(find("leave").querySelector(part), texts.words[state.leave]);
@@ -174,17 +177,33 @@ async function join(event) {
   button.disabled = true;
   const place = await passage.join();
   if (place?.status === "active" && data.target) await enter();
-  else if (place) location.replace(location.href);
+  else if (place) passage.home();
   button.disabled = false;
 }
 
+function once(make) {
+  let made;
+  return () => (made ??= make());
+}
+
+// A link from another device brings a code in its fragment; it is taken out of the address before anything else.
+async function takeCode() {
+  const code = /^#place=([\w-]{1,40})$/.exec(location.hash)?.[1];
+  if (!code || !find("takeover")) return;
+  history.replaceState(null, "", location.pathname + location.search);
+  (await carry()).bring(code, Boolean(texts.states[shown.key].leave));
+}
+
 find("join").addEventListener("submit", join);
+for (const id of ["carry", "takeover"]) find(id)?.addEventListener("toggle", carry, { once: true });
+window.addEventListener("hashchange", takeCode);
 find("enter")?.addEventListener("submit", (event) => {
   event.preventDefault();
   enter();
 });
 document.addEventListener("visibilitychange", enterByItself);
 setInterval(() => document.hidden || show(), 1000);
+takeCode();
 tidyAddress();
 show();
 link.start(data.again, data.place);

@@ -2,18 +2,49 @@
 
 export class Passage {
   // `complain` shows a text about what went wrong; an empty one takes it away.
-  constructor({ urls, target, texts }, complain) {
+  constructor({ urls, page, target, texts }, complain) {
     this.urls = urls;
+    this.page = page;
     this.target = target;
     this.texts = texts;
     this.complain = complain;
-    // The same for every press on this page: pressing again after a lost answer gives no second place.
+    // The same for every press on this page: pressing again after a lost answer gives no second place, and the same.
     this.key = Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-");
   }
 
   // Returns the place, or null when there is none.
   async join() {
-    const answer = await this.#post(this.urls.join, { "idempotency-key": this.key });
+    const answer = await this.#post(this.urls.join, {});
+    return answer?.ok ? answer.json() : null;
+  }
+
+  // Load the page anew, on the way to `target` or to wherever it was on its way to.
+  home(target = null) {
+    const page = new URL(this.page, location.href);
+    page.search = target ? `?${new URLSearchParams({ target })}` : location.search;
+    location.replace(page);
+  }
+
+  // Offer the place to another device. Returns the offer, or null.
+  async carry() {
+    const target = this.target ? `?${new URLSearchParams({ target: this.target })}` : "";
+    const answer = await this.#post(this.urls.carry + target, {});
+    return answer?.ok ? answer.json() : null;
+  }
+
+  // What has become of an offer: "open", "taken" or "over"; null when that cannot be told now.
+  async offered(id) {
+    try {
+      const answer = await fetch(`${this.urls.carry}/${id}`, { headers: { accept: "application/json" } });
+      return answer.ok ? (await answer.json()).state : null;
+    } catch {
+      return null;
+    }
+  }
+
+  // Take over the place that a code stands for. Returns it and where its visitor wanted to go, or null.
+  async takeOver(code) {
+    const answer = await this.#post(this.urls.takeover, { "content-type": "application/json" }, JSON.stringify({ code }));
     return answer?.ok ? answer.json() : null;
   }
 
@@ -30,11 +61,12 @@ export class Passage {
   }
 
   // Returns the answer, or null when none came.
-  async #post(url, headers) {
+  async #post(url, headers, body) {
     this.complain("");
     const { problems, words } = this.texts;
     try {
-      const answer = await fetch(url, { method: "POST", headers: { accept: "application/json", ...headers } });
+      const own = { accept: "application/json", "idempotency-key": this.key };
+      const answer = await fetch(url, { method: "POST", headers: { ...own, ...headers }, body });
       if (!answer.ok) {
         const problem = await answer.json().catch(() => ({}));
         this.complain(problems[(problem.type ?? "").split(":").pop()] ?? problems.other);
