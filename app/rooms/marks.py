@@ -4,14 +4,17 @@ The store hands these out by cursor with every look, so that /status can tell th
 sequence number says the newer thing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from app.rooms.snapshot import Snapshot
 from app.rooms.window import Standing, Status, standing
 
 REMEMBER_MS = 3_600_000
-"""How long an ended visit is told apart from a missed turn; as in _visits.lua."""
+"""How long an ended visit is told apart from a missed turn, at least; as in _visits.lua."""
+CLOCKS_MS = 60_000
+LONGEST_SESSION_MS = 604_800_000
+"""What the settings allow at most: who entered longer ago is inside no more, whatever was missed."""
 SWEEP_MS = 30_000
 PAGE = 1500
 """Most visits that one look hands over; as in _snapshot.lua."""
@@ -34,8 +37,11 @@ class Marks:
         self.epoch = 0
         self.log_cursor = 0
         self.done_cursor = 0
+        self.complete = False
+        """Whether the last look brought all there was: until then an ended visit may not be known to have ended."""
         self._by_position: dict[int, Mark] = {}
         self._swept_ms = 0
+        self._forgotten_ms = 0
 
     def get(self, position: int) -> Mark | None:
         """The news of a position, if there is any."""
@@ -49,19 +55,33 @@ class Marks:
         if known is None or mark.seq >= known.seq:
             self._by_position[position] = mark
 
-    def take(self, snapshot: Snapshot, log: Iterable[str], done: Iterable[str]) -> None:
+    def take(self, snapshot: Snapshot, log: Sequence[str], done: Sequence[str]) -> None:
         """Take over what a look brought."""
         if snapshot.epoch > self.epoch:
             self.epoch = snapshot.epoch
             self._by_position.clear()
+            self._forgotten_ms = 0
         if snapshot.epoch < self.epoch:
             return
+        self.complete = len(log) < PAGE and len(done) < PAGE
+        if snapshot.forgotten_ms > self._forgotten_ms:
+            self._note_forgotten(snapshot.forgotten_ms)
         for text in log:
             self.log_cursor = max(self.log_cursor, self._note_text(text))
         for text in done:
             self.done_cursor = max(self.done_cursor, self._note_text(text))
         if snapshot.now_ms - self._swept_ms > SWEEP_MS:
             self._sweep(snapshot)
+
+    def ended(self, snapshot: Snapshot, position: int, issued_s: int) -> bool:
+        """Whether the session of a pass signed at `issued_s` in the present epoch has been ended, as far as is known.
+
+        Where endings were forgotten before their passes had run out, only what is known to be live is not ended.
+        """
+        mark = self._by_position.get(position)
+        if mark is not None and mark.kind in "ex":
+            return mark.kind == "x"
+        return issued_s * 1000 <= snapshot.forgotten_ms
 
     def told(self) -> list[str]:
         """Sessions and ended visits in the store's own form, to bring them back after a loss."""
@@ -76,15 +96,27 @@ class Marks:
             self.note(self.epoch, int(position), mark)
         return mark.seq
 
+    def _note_forgotten(self, forgotten_ms: int) -> None:
+        """Endings up to then are forgotten. If some of them never came here, who is inside has to be asked anew."""
+        missed = self.done_cursor < forgotten_ms * 1000
+        self._forgotten_ms = forgotten_ms
+        if missed:
+            self._by_position = {at: mark for at, mark in self._by_position.items() if mark.kind != "e"}
+            self.log_cursor = 0
+            self.complete = False
+
     def _sweep(self, snapshot: Snapshot) -> None:
         self._swept_ms = snapshot.now_ms
-        oldest_seq = (snapshot.now_ms - REMEMBER_MS) * 1000
+        remember_ms = max(REMEMBER_MS, snapshot.remember_ms + CLOCKS_MS)
+        forgotten_seq = max((snapshot.now_ms - remember_ms) * 1000, snapshot.forgotten_ms * 1000)
+        inside_seq = (snapshot.now_ms - LONGEST_SESSION_MS) * 1000
         over = [
             position
             for position, mark in self._by_position.items()
             if position <= snapshot.floor
             and (
-                (mark.kind == "x" and mark.seq < oldest_seq)
+                (mark.kind == "x" and mark.seq < forgotten_seq)
+                or (mark.kind == "e" and mark.seq < inside_seq)
                 or (mark.kind in "pt" and mark.until_run_ms + REMEMBER_MS < snapshot.run_ms)
             )
         ]

@@ -8,6 +8,7 @@ from app.clock import Clock
 from app.rooms.estimate import PaceKeeper, Wait, wait_by_batches, wait_by_pace, wait_without_pace
 from app.rooms.gatherer import NOBODY, Guest, JoinGatherer, Place
 from app.rooms.marks import Mark, Marks, visit_standing
+from app.rooms.proven import ProvenSessions
 from app.rooms.sessions import Sessions
 from app.rooms.settings import IdentityRule, Method, RoomSettings
 from app.rooms.snapshot import Snapshot, merge, parse_look
@@ -59,6 +60,7 @@ class Room:
         self._gatherer = JoinGatherer(name, store, scripts["join"], clock, heal_ms)
         self._gatherer.on_given = self.note_seen
         self._gatherer.on_edge = self._note_edge
+        self._proven = ProvenSessions(scripts["register"], self.keys)
         self.sessions = Sessions(name, store, scripts, heal_ms)
         self.sessions.on_visit = self.note_visit
         self.sessions.on_given = self.note_seen
@@ -85,6 +87,29 @@ class Room:
         """Remember the highest position that was issued here or shown in a valid ticket."""
         if (epoch, position) > self._highest:
             self._highest = (epoch, position)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the last look brought all there is to know, so that no ended visit is taken for a live one."""
+        return self.snapshot is not None and self.marks.complete
+
+    def counts(self, epoch: int, position: int, issued_s: int, expires_s: int) -> bool:
+        """Whether the session that a good pass names has not been ended, as far as is known here. Asks nobody.
+
+        The caller has verified the pass: that it was signed at `issued_s` and runs until `expires_s` (Unix seconds).
+        """
+        snapshot = self.snapshot
+        if snapshot is not None:
+            if epoch < snapshot.epoch:
+                return False
+            if epoch == snapshot.epoch:
+                mark = self.marks.get(position)
+                if mark is None or mark.kind != "e":
+                    if self.marks.ended(snapshot, position, issued_s):
+                        return False
+                    self._proven.note(position, expires_s)
+        self.note_seen(epoch, position)
+        return True
 
     def note_asked(self, epoch: int, position: int, told_s: float) -> None:
         """Remember that a visitor has asked for their place, and was told to ask again in `told_s` seconds."""
@@ -138,6 +163,7 @@ class Room:
             run_id: the server process, when it has just been asked for; else the script asks.
         """
         self._asked_highest = self._highest
+        self._proven.look_begins()
         known = self.snapshot
         args: dict[str, Any] = {
             "known_settings_version": known.settings_version if known else 0,
@@ -159,7 +185,10 @@ class Room:
         seen = look.snapshot
         self.snapshot, behind = merge(self.snapshot, seen, self._asked_highest)
         self._pace.note(self.snapshot)
+        if seen.epoch > self.marks.epoch:
+            self._proven.forget()
         self.marks.take(seen, look.log, look.done)
+        self._proven.look_came(self.marks)
         if look.settings and seen.settings_version >= self.snapshot.settings_version:
             self.settings = RoomSettings.model_validate_json(look.settings)
         healing_unreported = seen.healing and seen.heal_from_ms != self._reported_heal_ms
@@ -191,8 +220,10 @@ class Room:
 
     def pending_report(self, replica_id: str, live_replicas: int) -> list[Call]:
         """The report that the last look called for, if any: first the visits, then where the line stands."""
-        if not self._must_report or self.snapshot is None:
+        if self.snapshot is None:
             return []
+        if not self._must_report:
+            return self._proven.calls(self.snapshot.epoch)
         known = self.snapshot
         epoch, last = max(self._highest, (known.epoch, known.last))
         windows = [f"{edge}:{until}" for edge, until in known.windows]
@@ -202,10 +233,10 @@ class Room:
         if seen_epoch == epoch and seen_edge > known.edge:
             known = replace(known, edge=seen_edge, expires_run_ms=max(known.expires_run_ms, until_run_ms))
             windows.append(f"{seen_edge}:{until_run_ms}")
-        told = self.marks.told() if self.marks.epoch == epoch else []
+        visits = self.marks.told() if self.marks.epoch == epoch else []
         restores = [
-            Call(self._scripts["restore"], self.keys, {"epoch": epoch, "visits": told[i : i + MAX_TOLD]})
-            for i in range(0, len(told), MAX_TOLD)
+            Call(self._scripts["restore"], self.keys, {"epoch": epoch, "visits": visits[i : i + MAX_TOLD]})
+            for i in range(0, len(visits), MAX_TOLD)
         ]
         report = {
             "heal_ms": self.heal_ms,
@@ -221,9 +252,16 @@ class Room:
             "peak": known.peak,
             "settings_version": known.settings_version,
             **self.settings.script_args(),
+            "remember_ms": known.remember_ms,
+            "forgotten_ms": known.forgotten_ms,
             "windows": windows,
         }
-        return [*restores, Call(self._scripts["report"], self.keys, report)]
+        told = [*restores, *self._proven.calls(epoch)]
+        return [*told, Call(self._scripts["report"], self.keys, report)]
+
+    def proven_told(self) -> None:
+        """The store knows of the sessions that passes proved."""
+        self._proven.told()
 
     def report_done(self) -> None:
         """The report has arrived; do not repeat it for the same healing."""

@@ -19,6 +19,8 @@ SCRIPTS = load_scripts(Path(__file__).parent / "lua")
 
 MANY_ROOMS = 20
 CALLS_AT_ONCE = 250
+MOST_PAGES = 50
+"""Further looks at once for what one look could not bring: a new replica has to learn of every visit."""
 SHORTEST_TICK_S = 0.02
 """The leader comes for what is due at this pace at most: a fast rate's next turn is always due."""
 
@@ -54,8 +56,8 @@ class Rooms:
 
     @property
     def ready(self) -> bool:
-        """Whether every declared room has been seen at least once."""
-        return all(room.snapshot is not None for room in self._rooms.values() if room.declared is not None)
+        """Whether every declared room has been seen, with all that is known of its visits."""
+        return all(room.caught_up for room in self._rooms.values() if room.declared is not None)
 
     def declare(self, declared: Mapping[str, RoomSettings]) -> None:
         """Take over what the rooms file says now; rooms that it no longer names go on as they are."""
@@ -177,12 +179,21 @@ class Rooms:
         replies = await self._run(calls)
         if everything:
             self._take_directory(replies.pop(0))
+        self._take_looks(rooms, replies)
+        for _ in range(MOST_PAGES):
+            behind = [room for room in self.all() if room.snapshot is not None and not room.caught_up]
+            if not behind:
+                break
+            self._take_looks(behind, await self._run([room.look(tick=False, leading=False) for room in behind]))
+
+    def _take_looks(self, rooms: list[Room], replies: list[Any]) -> None:
+        """Take over what came; an error is raised last, so that the others' news is not lost: their node may be well."""
         failure: Exception | None = None
         for room, reply in zip(rooms, replies, strict=True):
             if room.name not in self._rooms:
                 continue
             if isinstance(reply, Exception):
-                failure = reply  # the others' news is taken in all the same: their node may be well
+                failure = reply
             elif reply[0] == Reply.NO_SUCH_ROOM:
                 log.warning("room_lost_by_the_store", room=room.name)
                 if room.declared is not None or room.snapshot is not None:
@@ -211,7 +222,11 @@ class Rooms:
         for (room, call), reply in zip(calls, replies, strict=True):
             if isinstance(reply, Exception):
                 raise reply
-            if call.script is SCRIPTS["report"]:
+            if call.script is SCRIPTS["register"]:
+                room.proven_told()
+                if reply[0] == Reply.OK and reply[1]:
+                    log.warning("sessions_brought_back", room=room.name, sessions=reply[1])
+            elif call.script is SCRIPTS["report"]:
                 room.report_done()
                 if reply[0] == Reply.OK and reply[1]:
                     log.warning("room_brought_back", room=room.name)

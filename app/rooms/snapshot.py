@@ -51,6 +51,10 @@ class Snapshot:
     draining: int = 0
     seq: int = 0
     admitted: int = 0
+    remember_ms: int = 0
+    """The longest time that any pass was given."""
+    forgotten_ms: int = 0
+    """0, or the server time up to which ended visits were forgotten while passes of them may live."""
     turns: int = 0
     sessions: int = 0
     front: int = 0
@@ -184,6 +188,8 @@ def merge(known: Snapshot | None, seen: Snapshot, highest: tuple[int, int]) -> t
         expires_run_ms=max(known.expires_run_ms, seen.expires_run_ms),
         version=max(known.version, seen.version),
         peak=max(known.peak, seen.peak),
+        remember_ms=max(known.remember_ms, seen.remember_ms),
+        forgotten_ms=max(known.forgotten_ms, seen.forgotten_ms),
         windows=windows,
         window_edges=tuple(edge for edge, _ in windows),
     )

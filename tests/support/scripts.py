@@ -20,6 +20,8 @@ class ScriptedRoom:
         self.client = client
         self.name = name
         self.now_ms = now_ms
+        self.fragments = dict(NOW_FROM_KEY)
+        """Parts of the scripts that the test replaces."""
         self._operation = 0
         self.marks = Marks()
         self._keys = keys.room_keys(name)
@@ -28,7 +30,7 @@ class ScriptedRoom:
     def run(self, script: str, keys: dict[str, Any], args: dict[str, Any]) -> Any:
         self.client.set(NOW_KEY, self.now_ms, ex=600)
         found = SCRIPTS[script]
-        return self.client.eval(found.render(NOW_FROM_KEY), *found.pack(keys, args))
+        return self.client.eval(found.render(self.fragments), *found.pack(keys, args))
 
     def declare(self, settings: RoomSettings, *, heal: bool = False) -> None:
         self.run(

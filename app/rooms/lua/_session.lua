@@ -5,12 +5,16 @@ local function session_reply(limits, seq, ends_ms)
   return { 0, started_ms, ends_ms, started_ms + limits.maxSessionMs, seq }
 end
 
+-- A pass until `ends_ms` is about to be signed.
+local function note_length(state, now, ends_ms) state.remember_ms = math.max(state.remember_ms, ends_ms - now) end
+
 -- The open turn of `position` becomes a session of `length_ms`, no longer than any may be.
 local function begin_session(state, limits, now, position, length_ms)
   redis.call('ZREM', ROOM.turns, position)
   log_visit(state, now, position)
   local ends_ms = now + math.min(length_ms, limits.maxSessionMs)
   redis.call('ZADD', ROOM.sessions, text(ends_ms), position)
+  note_length(state, now, ends_ms)
   return session_reply(limits, state.seq, ends_ms)
 end
 
@@ -22,9 +26,10 @@ local function live_session(limits, position)
 end
 
 -- A live session prolonged by its whole length from now on, up to the most that a session may last.
-local function prolong_session(limits, now, position, session)
+local function prolong_session(state, limits, now, position, session)
   local ends_ms = math.max(session[3], math.min(now + limits.sessionMs, session[4]))
   redis.call('ZADD', ROOM.sessions, text(ends_ms), position)
+  note_length(state, now, ends_ms)
   return session_reply(limits, session[5], ends_ms)
 end
 

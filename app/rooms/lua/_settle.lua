@@ -96,7 +96,7 @@ end
 -- A new line: everything of the old one is forgotten, and its tickets are of an earlier epoch.
 local function start_anew(state, now)
   state.epoch = state.epoch + 1
-  state.last, state.floor, state.expires_run_ms, state.gaps = 0, 0, 0, ''
+  state.last, state.floor, state.expires_run_ms, state.forgotten_ms, state.gaps = 0, 0, 0, 0, ''
   state.opened = (limits_of(state).opensAtMs or 0) > now and 0 or 1
   state.edge = start_edge(state)
   state.batch_left = state.size

@@ -5,6 +5,7 @@ local SNAPSHOT_NUMBERS = {
   'epoch', 'version', 'last', 'edge', 'floor', 'run_ms', 'ticked_at_ms', 'moved_run_ms', 'expires_run_ms', 'paused',
   'closed', 'size', 'interval_ms', 'active_ms', 'settings_version', 'heal_until_ms', 'heal_from_ms', 'heals',
   'gap_total', 'peak', 'counted', 'opened', 'draining', 'seq', 'admitted',
+  'remember_ms', 'forgotten_ms',
 }
 -- Visits are handed over in pages; the next look goes on where this one ended.
 local PAGE = 1500

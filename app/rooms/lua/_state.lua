@@ -29,6 +29,8 @@
 --   abandoned          turns let run out, places passed over and places given up, in all, where that is known
 --   batch_left         counted rooms with batches: how many places of the present batch are left
 --   rate_empty_us      rooms with a rate: the running time, in µs, since which the allowance has been filling
+--   remember_ms        the longest time that any pass was given, counted from its signing
+--   forgotten_ms       0, or the server time up to which visits that had ended have been forgotten too early
 -- and these texts, read where they are needed:
 --   run_id             the server process that the state was last written under
 --   gaps               "after:to,…": positions after+1..to were left out and belong to nobody
@@ -40,7 +42,7 @@ local FIELDS = {
   'epoch', 'last', 'edge', 'floor', 'run_ms', 'ticked_at_ms', 'moved_run_ms', 'expires_run_ms', 'paused', 'closed',
   'size', 'interval_ms', 'active_ms', 'version', 'settings_version', 'heal_until_ms', 'heal_from_ms', 'heal_expect',
   'heals', 'gap_total', 'peak', 'bucket_at_ms', 'bucket_n', 'counted', 'opened', 'draining', 'seq', 'admitted',
-  'batch_left', 'rate_empty_us', 'abandoned',
+  'batch_left', 'rate_empty_us', 'abandoned', 'remember_ms', 'forgotten_ms',
   'run_id', 'gaps', 'heal_by', 'limits',
 }
 local NUMBERS = #FIELDS - 4 -- the last four are texts

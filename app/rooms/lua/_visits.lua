@@ -1,6 +1,7 @@
 -- What happens to one visitor: a session begun, a visit ended, a place passed over. Replicas read it by cursor.
 --@include keys
 --@include state
+--@include most_done
 
 -- Sequence numbers follow the server's clock, so that they rise also after the server has lost its last ones,
 -- and tell when a session began.
@@ -18,8 +19,6 @@ local function end_visit(state, now, member)
   redis.call('ZADD', ROOM.done, text(next_seq(state, now)), member)
 end
 
--- A visit that is over is told apart from a turn missed for this long; afterwards both are simply over.
-local REMEMBER_DONE_MS = 3600000
 local STEP = 1000
 
 local function end_sessions(state, now)
@@ -42,10 +41,27 @@ local function end_turns(state)
   end
 end
 
+-- An ended visit is remembered for an hour, to be told apart from a missed turn; and for as long as a pass that names it
+-- may live, for this is how replicas know that it counts no more. No pass outlives its signing by more than the longest
+-- session length so far, so none outlives its visit's end by more. The margin is for clocks that differ.
+local REMEMBER_DONE_MS = 3600000
+local CLOCKS_MS = 60000
+
+-- Positions that could still come to a turn stay: forgotten, they could enter again.
+local function forget_visits(state, page)
+  for i = 1, #page, 2 do
+    if tonumber(page[i]) <= state.floor then redis.call('ZREM', ROOM.done, page[i]) end
+  end
+end
+
 local function forget_done(state, now)
-  local before = text((now - REMEMBER_DONE_MS) * 1000)
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', ROOM.done, '-inf', before, 'LIMIT', 0, 100)) do
-    if tonumber(member) > state.floor then return end
-    redis.call('ZREM', ROOM.done, member)
+  local remember_ms = math.max(REMEMBER_DONE_MS, state.remember_ms + CLOCKS_MS)
+  local before = text((now - remember_ms) * 1000)
+  forget_visits(state, redis.call('ZRANGEBYSCORE', ROOM.done, '-inf', before, 'WITHSCORES', 'LIMIT', 0, 100))
+  local beyond = math.min(STEP, redis.call('ZCARD', ROOM.done) - MOST_DONE)
+  if beyond > 0 then
+    local oldest = redis.call('ZRANGE', ROOM.done, 0, beyond - 1, 'WITHSCORES')
+    forget_visits(state, oldest)
+    state.forgotten_ms = math.max(state.forgotten_ms, math.ceil(tonumber(oldest[#oldest]) / 1000))
   end
 end

@@ -12,7 +12,7 @@
 local function renew(state, limits, now, epoch, position)
   if epoch < state.epoch then return { -9 } end
   local session = epoch == state.epoch and live_session(limits, position)
-  if session then return prolong_session(limits, now, position, session) end
+  if session then return prolong_session(state, limits, now, position, session) end
   local held = held_for(state, now, epoch)
   if held then return held end
   return { redis.call('ZSCORE', ROOM.done, position) and -8 or -10 }

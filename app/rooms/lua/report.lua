@@ -1,6 +1,6 @@
 -- Tell the room what a replica has seen of it; what the server has lost comes back, and nothing ever moves back.
 -- KEYS: state, windows, turns, sessions, log, done, front, passed, seen
--- ARGV: heal_ms, replica, live_replicas, epoch, last, edge, floor, run_ms, moved_run_ms, expires_run_ms, peak, settings_version, size, interval_ms, active_ms, counted, limits, settings, windows...
+-- ARGV: heal_ms, replica, live_replicas, epoch, last, edge, floor, run_ms, moved_run_ms, expires_run_ms, peak, settings_version, size, interval_ms, active_ms, counted, limits, settings, remember_ms, forgotten_ms, windows...
 -- Returns: {0, 1 when the report brought something back else 0}, or {-1} when there is no such room
 --@include now
 --@include heal
@@ -31,11 +31,13 @@ if epoch == state.epoch then
   state.moved_run_ms = math.max(state.moved_run_ms, tonumber(ARGV[9]))
   state.expires_run_ms = math.max(state.expires_run_ms, tonumber(ARGV[10]))
   state.peak = math.max(state.peak, tonumber(ARGV[11]))
-  for i = 19, #ARGV do
+  state.forgotten_ms = math.max(state.forgotten_ms, tonumber(ARGV[20]))
+  for i = 21, #ARGV do
     local window_edge = tonumber(string.match(ARGV[i], '^(%d+):'))
     if window_edge > state.floor then redis.call('ZADD', ROOM.windows, window_edge, ARGV[i]) end
   end
 end
+state.remember_ms = math.max(state.remember_ms, tonumber(ARGV[19]))
 if state.heal_until_ms > 0 then
   state.heal_expect = math.max(state.heal_expect, tonumber(ARGV[3]))
   if not string.find(state.heal_by, ',' .. ARGV[2] .. ',', 1, true) then

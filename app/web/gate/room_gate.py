@@ -24,7 +24,6 @@ LOST_AFTER_MS = 3000
 """The store counts as lost when this replica has not heard of the room for so long: one slow answer opens no gate."""
 MAX_PASSES_TRIED = 4
 """Cookies of one name that are looked at; whoever can set cookies for a sibling host may have added some."""
-ENDED = "x"
 
 MODES = frozenset({"", "status", "refuse"})
 
@@ -101,16 +100,7 @@ class RoomGate:
         room = self.room
         if found.room != room.name:
             return None
-        snapshot = room.snapshot
-        if snapshot is not None:
-            if found.epoch < snapshot.epoch:
-                return None
-            if found.epoch == snapshot.epoch:
-                mark = room.marks.get(found.position)
-                if mark is not None and mark.kind == ENDED:
-                    return None
-        room.note_seen(found.epoch, found.position)
-        return found
+        return found if room.counts(found.epoch, found.position, found.issued_s, found.expires_s) else None
 
     async def _let_holder(self, held: Pass, headers: Headers, original: Original, *, secure: bool) -> Answer:
         cookie = b""
