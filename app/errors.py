@@ -106,6 +106,13 @@ class PassRefused(Unauthorized):
     title = "Pass refused"
 
 
+class VipRefused(Unauthorized):
+    """A VIP code does not hold; `reason` says which check failed."""
+
+    kind = "vip-refused"
+    title = "VIP code refused"
+
+
 class PassNeeded(StanchionError):
     """The site behind the gate wants a pass, which a place in line leads to; members in `extra` say where."""
 

@@ -174,6 +174,16 @@ class Operator:
         entries = await self._store.command(lambda: client.lrange(keys.room_audit(name), 0, count - 1))
         return [json.loads(entry) for entry in entries]
 
+    async def note(self, name: str, action: str, who: str, what: dict[str, Any]) -> None:
+        """Write into the audit log what changes nothing in the room itself."""
+        room = self._rooms.get(name)
+        reply = await self._store.run(
+            SCRIPTS["note"],
+            {**room.keys, "audit": keys.room_audit(name)},
+            {"who": who, "action": action, "after": json.dumps(what)},
+        )
+        check(name, reply)
+
     async def look(self, room: Room) -> None:
         """See a room as it is now, so that an answer shows what was just done."""
         reply = await self._store.run_many([room.look(tick=False, leading=False)])

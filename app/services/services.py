@@ -24,6 +24,7 @@ from app.services.carrying import Carrying
 from app.services.guests import Guests, fetch_keys
 from app.services.locks import open_locks, open_upstream
 from app.services.rooms_file import follow_rooms_file, read_rooms_file
+from app.services.vips import Vips
 from app.services.visits import Visits
 from app.settings import Settings
 from app.store import Store
@@ -52,6 +53,7 @@ class Services:
     visits: Visits
     carrying: Carrying
     operator: Operator
+    vips: Vips
     history: History
     guests: Guests
     sign_ins: SignIns
@@ -101,6 +103,7 @@ async def open_services(
         leader = Leader(replica_id, store, clock)
         tasks = open_tasks(stack, store, settings, metrics.tasks, replica_id, lambda: services.draining)
         visits = Visits(tickets, passes)
+        operator = Operator(rooms, store)
         services = Services(
             settings=settings,
             clock=clock,
@@ -112,7 +115,8 @@ async def open_services(
             rooms=rooms,
             visits=visits,
             carrying=Carrying(visits, Offers(store)),
-            operator=Operator(rooms, store),
+            operator=operator,
+            vips=Vips(operator, store, clock),
             history=History(rooms, store, lambda: leader.leading),
             guests=Guests(Identities(fetch_keys, clock), _pepper(settings), settings.ticket_ttl),
             sign_ins=SignIns(_admin_token(settings), settings.deployment, store, clock),

@@ -18,6 +18,7 @@ from app.web import (
     admin_rooms,
     admin_verbs,
     carry,
+    admin_vips,
     demo,
     health,
     jwks,
@@ -65,6 +66,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *jwks.OPERATIONS,
     *admin_rooms.OPERATIONS,
     *admin_verbs.OPERATIONS,
+    *admin_vips.OPERATIONS,
     *dashboard.OPERATIONS,
 )
 

@@ -9,6 +9,7 @@ CARRIER = b"x-waiting-room-pass"
 
 _TICKET = b"stanchion-ticket-"
 _PASS = b"stanchion-pass-"
+_VIP = b"stanchion-vip-"
 _HOST_ONLY = b"__Host-"
 """Browsers take a cookie of such a name only from the very host, over TLS: no sibling host can slip one in."""
 
@@ -33,13 +34,27 @@ def passes_in_cookies(header: bytes, room: bytes, *, secure: bool) -> Iterator[b
     return _values_of(_pass_name(room, secure), header)
 
 
+def vips_in_cookies(header: bytes, room: bytes, *, secure: bool) -> Iterator[bytes]:
+    """Every cookie that could be what the visitor keeps of a VIP code."""
+    return _values_of(_own_name(_VIP, room, secure), header)
+
+
+def vip_cookie(room: bytes, token: bytes, *, secure: bool, max_age_s: int) -> bytes:
+    """The `Set-Cookie` value that carries what a visitor keeps of a VIP code."""
+    return _set(_own_name(_VIP, room, secure), token, max_age_s, secure)
+
+
 def pass_cookie(room: bytes, token: bytes, *, secure: bool, max_age_s: int) -> bytes:
     """The `Set-Cookie` value that carries a pass; an age of 0 takes it away."""
     return _set(_pass_name(room, secure), token, max_age_s, secure)
 
 
 def _pass_name(room: bytes, secure: bool) -> bytes:
-    return (_HOST_ONLY if secure else b"") + _PASS + room
+    return _own_name(_PASS, room, secure)
+
+
+def _own_name(kind: bytes, room: bytes, secure: bool) -> bytes:
+    return (_HOST_ONLY if secure else b"") + kind + room
 
 
 def _value_of(name: bytes, header: bytes) -> bytes | None:

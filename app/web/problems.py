@@ -27,6 +27,7 @@ STATUS_BY_KIND: dict[str, int] = {
     "ticket-refused": 401,
     "pass-refused": 401,
     "pass-needed": 429,
+    "vip-refused": 401,
     "joins-held": 503,
     "room-closed": 409,
     "lease-lost": 409,

@@ -30,6 +30,9 @@ def test_rooms_are_made_steered_shown_and_deleted_from_a_terminal(
     assert json.loads(rooms("reset", "sale", "--yes", "--json"))["epoch"] == 2
     assert "0 sessions" in rooms("sessions", "sale")
     assert "maxActive=50" in rooms("audit", "sale")
+    rooms("set", "sale", "gate.siteUrl=https://shop.example/", "gate.vipSecret=a-key-for-vip-codes-that-is-long-enough")
+    links = rooms("vip", "sale", "--count", "2", "--hours", "1").split()
+    assert [link.partition("=")[0] for link in links] == ["https://shop.example/?waiting-room-vip"] * 2
     assert "is gone" in rooms("delete", "sale", "--yes")
     refused = stanchion("rooms", "show", "sale", STANCHION_URL=replica.url, ADMIN_TOKEN=TOKEN)
     assert refused.returncode == 1

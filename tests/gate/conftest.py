@@ -40,7 +40,8 @@ class Proxy:
             **more.pop("headers", BROWSER),
         }
         address = f"/gate/{room}" + (f"?mode={mode}" if mode else "")
-        return await self.client.get(address, headers=headers, **more)
+        raw = {name: value.encode() for name, value in headers.items()}
+        return await self.client.get(address, headers=raw, **more)
 
     async def enter(self, room: str = "default") -> dict[str, Any]:
         """A visitor who joins and enters; the session with its pass."""

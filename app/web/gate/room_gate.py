@@ -16,6 +16,7 @@ from app.web.gate.bypass import SECRET_HEADER, Bypass
 from app.web.gate.inline import Inline
 from app.web.gate.original import Original
 from app.web.gate.renewals import Renewals
+from app.web.gate.vip import VipDoor
 from app.web.gate.visitors import Headers, is_preflight, opens_tab
 from app.web.origins import Origins
 from app.web.proxies import Proxies
@@ -34,6 +35,8 @@ class RoomGate:
     def __init__(self, room: Room, services: Services, renewals: Renewals, proxies: Proxies, origins: Origins) -> None:
         self.room = room
         self._passes = services.passes
+        self._vips = services.vips
+        self._clock = services.clock
         self._renewals = renewals
         self._inline = Inline(room, services.visits, services.clock)
         self._proxies = proxies
@@ -44,6 +47,7 @@ class RoomGate:
     def _compile(self) -> None:
         self._settings = self.room.settings
         self._bypass = Bypass(self._settings.gate.bypass)
+        self._vip = VipDoor(self.room, self._vips, self._clock)
         self._refusals = Refusals(self.room, GateAddresses(self.room, self._root), self._origins)
 
     async def answer(
@@ -63,6 +67,12 @@ class RoomGate:
                     return await self._let_holder(held, headers, original, secure=secure)
             if self._need_not_wait(scope, headers, original):
                 return let_through("bypass")
+            if self._vip.is_open:
+                if b"cookie" in headers and self._vip.is_held(headers, secure=secure):
+                    return let_through("bypass")
+                cookie = await self._vip.take(original, headers, secure=secure)
+                if cookie is not None:
+                    return let_through("bypass", cookie=cookie)
             if self._settings.gate.inline and not original.proxied and opens_tab(original.method, headers):
                 admission = await self._inline.admit(headers, self._proxies.address(scope, headers))
                 if admission is not None:
