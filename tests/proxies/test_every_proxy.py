@@ -131,3 +131,13 @@ def _raw_get(world: World, path: str) -> int:
             f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{world.proxy.port}\r\nConnection: close\r\n\r\n".encode()
         )
         return int(connection.recv(100).split(b" ")[1])
+
+
+def test_what_the_rooms_own_rules_let_through_comes_through(world: World) -> None:
+    hook = httpx.post(f"{world.proxy.url}/hooks/payment?id=3", content=b"paid", trust_env=False)
+    assert hook.text == "welcome"
+    (seen,) = world.site.took("/hooks/payment")
+    assert (seen.headers["x-waiting-room"], seen.body) == ("bypass", b"paid")
+    for path in ("/hooks/../order", "/hooks/%2e%2e/order", "/hooks/..;/order", "/hooks/%252e%252e/order"):
+        assert _raw_get(world, path) in (400, 404, 429), path
+    assert world.site.took("/hooks/..;/order") == []
