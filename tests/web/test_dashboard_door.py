@@ -249,3 +249,30 @@ async def test_under_a_prefix_the_pages_find_each_other(server: RealServer) -> N
         assert script is not None
         assert (await client.get(urljoin("/queue/admin/rooms/default", script[1]))).status_code == 200
         assert urljoin("/queue/admin/rooms/default", page_data(page)["root"]) == "/queue/"
+
+
+async def test_dead_letters_are_within_a_signed_in_operators_reach(client: httpx.AsyncClient) -> None:
+    (await client.post("/task", json={"type": "email", "payload": {"to": "a@example.com"}})).raise_for_status()
+    task = (await client.get("/dequeue")).json()
+    failure = {"error": "no", "retry": False, "leaseToken": task["leaseToken"]}
+    (await client.post(f"/fail/{task['id']}", json=failure)).raise_for_status()
+    own = await sign_in(client)
+    assert (await client.get("/admin/api/dead-letters", headers=OWN_PAGE)).status_code == 403
+    letters = (await client.get("/admin/api/dead-letters", headers=own)).json()["tasks"]
+    assert [letter["id"] for letter in letters] == [task["id"]]
+    assert (await client.post(f"/admin/api/dead-letters/{task['id']}/retry", headers=own)).json() == {"count": 1}
+    assert (await client.get("/admin/api/stats", headers=own)).json()["pending"] == 1
+
+
+async def test_the_overview_counts_queues_and_locks(app: tuple[httpx.AsyncClient, Services]) -> None:
+    client, _ = app
+    own = await sign_in(client)
+    (await client.post("/task", json={"type": "email", "payload": 1})).raise_for_status()
+    (await client.post("/locks/seat", json={"leaseMs": 30_000})).raise_for_status()
+
+    async def counted() -> bool:
+        seen = (await client.get("/admin/api/overview", headers=own)).json()
+        queue = {"queue": "default", "pending": 1, "processing": 0, "dead": 0}
+        return seen["locksHeld"] == 1 and [queue.items() <= found.items() for found in seen["queues"]] == [True]
+
+    await eventually(counted, within_s=20)

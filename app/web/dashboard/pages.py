@@ -85,6 +85,16 @@ async def room_page(request: Request) -> Response:
     return await page_for_operator(request, "admin_room.html", room=name)
 
 
+async def tasks_page(request: Request) -> Response:
+    """Task queues and dead letters."""
+    return await page_for_operator(request, "admin_tasks.html")
+
+
+async def locks_page(request: Request) -> Response:
+    """The locks that are held."""
+    return await page_for_operator(request, "admin_locks.html")
+
+
 async def overview_now(request: Request) -> Response:
     """The same figures for programs, and for pages that cannot hold a stream open."""
     return answer(await feed_of(request).overview())

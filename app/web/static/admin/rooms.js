@@ -11,6 +11,11 @@ const totals = {
   onTurn: figure(find("totals"), "On turn"),
   inside: figure(find("totals"), "Inside"),
 };
+const others = {
+  pending: figure(find("totals"), "Tasks pending"),
+  dead: figure(find("totals"), "Dead letters"),
+  locks: figure(find("totals"), "Locks held"),
+};
 const cards = new Map();
 
 class Card {
@@ -49,9 +54,13 @@ class Card {
   }
 }
 
-new Feed(({ rooms }) => {
+new Feed(({ rooms, head }) => {
   const sum = (name) => [...rooms.values()].reduce((total, room) => total + room[name], 0);
   for (const [name, show] of Object.entries(totals)) show(number(sum(name)));
+  for (const name of ["pending", "dead"]) {
+    others[name](number(head.queues?.reduce((total, queue) => total + queue[name], 0)));
+  }
+  others.locks(number(head.locksHeld));
   for (const [name, card] of cards) {
     if (rooms.has(name)) continue;
     card.node.remove();
