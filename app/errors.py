@@ -271,6 +271,13 @@ class TooManyTries(StanchionError):
     title = "Too many tries"
 
 
+class VisitBarred(StanchionError):
+    """The visit was revoked, and its holder may take no new place for a time."""
+
+    kind = "visit-barred"
+    title = "Kept out"
+
+
 class IdentityRefused(Unauthorized):
     """An identity token is missing or does not hold; `reason` says which check failed."""
 

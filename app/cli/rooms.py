@@ -174,10 +174,15 @@ def sessions(room: Name, offset: int = 0, count: int = 100, as_json: AsJson = Fa
 
 
 @rooms.command()
-def end(room: Name, positions: Annotated[list[int], typer.Argument(help="Positions of the present line.")]) -> None:
+def end(
+    room: Name,
+    positions: Annotated[list[int], typer.Argument(help="Positions of the present line.")],
+    revoke: Annotated[bool, typer.Option("--revoke", help="Also keep their holders from new places.")] = False,
+) -> None:
     """End visits; their slots are handed on at once."""
+    wish = {"positions": positions, "revoke": revoke}
     with operator_api() as api:
-        answer = api.call("POST", f"/admin/api/rooms/{room}/sessions/end", json={"positions": positions})
+        answer = api.call("POST", f"/admin/api/rooms/{room}/sessions/end", json=wish)
     Console().print(f"Ended: [bold]{answer['ended']}[/bold]")
 
 

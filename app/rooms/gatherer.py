@@ -14,7 +14,7 @@ from app.clock import Clock
 from app.errors import JoinsHeld, NotFound, RoomFull, StanchionError, StoreUnavailable, TooManyJoins
 from app.rooms.gathering import Gathering
 from app.rooms.polling import MAX_POLL_S
-from app.rooms.replies import check, held
+from app.rooms.replies import barred, check, held
 from app.store import Script, Store, keys
 from app.store.scripts import Values
 
@@ -128,6 +128,7 @@ class JoinGatherer:
         script_keys: Values = {
             **keys.room_keys(self._room),
             "operation": keys.room_operation(self._room, op_id),
+            "barred": keys.room_barred(self._room),
             "special": [key for _, entry in special for key in entry.keys(self._room)],
         }
         args: Values = {
@@ -170,6 +171,8 @@ def _places(batch: list[_Waiting], reply: list[Any]) -> list[Place | StanchionEr
         answer = next(answer_of) if entry.special else b""
         if answer[:1] == b"!":
             places.append(_too_many(int(answer[1:]) / 1000))
+        elif answer[:1] == b"-":
+            places.append(barred(int(answer[1:]) / 1000))
         elif answer:
             places.append(_stored_place(answer))
         elif position - first >= given:

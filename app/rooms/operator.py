@@ -148,14 +148,19 @@ class Operator:
             name, settings, who, expected_version=version if expected_version is None else expected_version
         )
 
-    async def end(self, name: str, positions: list[int], who: str) -> int:
-        """End the visits of some positions of the present line; how many there were."""
+    async def end(self, name: str, positions: list[int], who: str, *, bar_s: int = 0) -> int:
+        """End the visits of some positions of the present line; how many there were.
+
+        Args:
+            bar_s: how long their holders may take no new places; see `Sessions.leave`.
+        """
         room = self._rooms.get(name)
-        snapshot = room.snapshot
+        epoch = room.snapshot.epoch if room.snapshot else 1
+        await room.sessions.bar(epoch, positions, bar_s)
         reply = await self._store.run(
             SCRIPTS["leave"],
             {**room.keys, "audit": keys.room_audit(name)},
-            {"heal_ms": room.heal_ms, "epoch": snapshot.epoch if snapshot else 1, "who": who, "positions": positions},
+            {"heal_ms": room.heal_ms, "epoch": epoch, "who": who, "positions": positions},
         )
         ended: int = check(name, reply)[1]
         return ended

@@ -4,7 +4,17 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
 
-from app.errors import Conflict, JoinsHeld, NotFound, NotYourTurn, RoomClosed, StanchionError, TurnedAway, TurnOver
+from app.errors import (
+    Conflict,
+    JoinsHeld,
+    NotFound,
+    NotYourTurn,
+    RoomClosed,
+    StanchionError,
+    TurnedAway,
+    TurnOver,
+    VisitBarred,
+)
 
 
 class Reply(IntEnum):
@@ -83,3 +93,8 @@ def held(retry_after_s: float) -> JoinsHeld:
         "Places are not being given out for a moment while the service checks the line; try again shortly.",
         retry_after_s=retry_after_s,
     )
+
+
+def barred(wait_s: float) -> VisitBarred:
+    """The error that keeps a visitor out whose visit was revoked."""
+    return VisitBarred("Your visit was ended by the site, which keeps you out for now.", retry_after_s=wait_s)

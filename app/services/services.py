@@ -102,7 +102,7 @@ async def open_services(
         metrics.registry.register(RoomsCollector(rooms))
         leader = Leader(replica_id, store, clock)
         tasks = open_tasks(stack, store, settings, metrics.tasks, replica_id, lambda: services.draining)
-        visits = Visits(tickets, passes)
+        visits = Visits(tickets, passes, clock)
         operator = Operator(rooms, store)
         services = Services(
             settings=settings,

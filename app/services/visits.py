@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from math import ceil
 from typing import NamedTuple
 
+from app.clock import Clock
 from app.errors import NotYourTurn, TurnedAway
 from app.rooms.gatherer import NOBODY, Guest
 from app.rooms.room import Room
@@ -35,9 +36,10 @@ class Admission(NamedTuple):
 class Visits:
     """Joining, standing, entering and leaving, over rooms, tickets and passes."""
 
-    def __init__(self, tickets: Tickets, passes: Passes) -> None:
+    def __init__(self, tickets: Tickets, passes: Passes, clock: Clock) -> None:
         self.tickets = tickets
         self.passes = passes
+        self._clock = clock
         self._ids = TicketIds()
 
     async def join(
@@ -56,9 +58,13 @@ class Visits:
             JoinsHeld, RoomClosed, RoomFull, TurnedAway, TooManyJoins, StoreUnavailable: as `Room.join` and
                 `Tickets.issue`.
             IdentityRefused: as `Guests.of`.
+            VisitBarred: the visit of `live`, or of the same person, was revoked.
         """
-        if live is not None and live.room == room.name and self.stand(room, live).status in LIVE:
-            return None
+        if live is not None and live.room == room.name:
+            if self.stand(room, live).status in LIVE:
+                return None
+            now_ms = round(self._clock.unix_s() * 1000)
+            await room.sessions.check_not_barred(live.epoch, live.position, now_ms)
         try:
             asked = NOBODY if guest is None else await guest()
             place = await room.join(self._ids.next(), idempotency_key, asked)
@@ -119,6 +125,10 @@ class Visits:
     async def leave(self, room: Room, visitor: Visitor) -> None:
         """End the visit; see `Sessions.leave`."""
         await room.sessions.leave(visitor.epoch, visitor.position)
+
+    async def revoke(self, room: Room, visitor: Visitor) -> None:
+        """End the visit, and keep its holder from a new place for as long as a ticket lives; see `Sessions.leave`."""
+        await room.sessions.leave(visitor.epoch, visitor.position, bar_s=self.tickets.ttl_s)
 
     def _pass_for(self, room: Room, session: Session, *, provisional: bool = False) -> IssuedPass:
         return self.passes.issue(

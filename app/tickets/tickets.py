@@ -52,7 +52,7 @@ class Tickets:
         self._ring = ring
         self._clock = clock
         self._deployment = deployment
-        self._ttl_s = ttl_s
+        self.ttl_s = ttl_s
         # Plain tuples of plain values, which the garbage collector leaves alone: it would walk over all of them again
         # and again, and keep everybody waiting meanwhile.
         self._verified: GenerationalCache[bytes, tuple[Any, ...]] = GenerationalCache(CACHE_ENTRIES)
@@ -75,7 +75,7 @@ class Tickets:
             raise StoreUnavailable(
                 "Tickets cannot be signed before the store has been reached once; try again shortly."
             )
-        ticket = Ticket(ticket_id, room, epoch, position, active_until_run_ms, issued_s, issued_s + self._ttl_s)
+        ticket = Ticket(ticket_id, room, epoch, position, active_until_run_ms, issued_s, issued_s + self.ttl_s)
         token = self._sign(key, ticket)
         self._verified.put(token, tuple(ticket))
         return IssuedTicket(token, ticket)
@@ -84,9 +84,9 @@ class Tickets:
         """The same place with a fresh lifetime, once half of the old one is over; None before that."""
         now_s = int(self._clock.unix_s())
         key = self._ring.signing
-        if key is None or now_s < ticket.expires_s - self._ttl_s // 2:
+        if key is None or now_s < ticket.expires_s - self.ttl_s // 2:
             return None
-        fresh = ticket._replace(issued_s=now_s, expires_s=now_s + self._ttl_s)
+        fresh = ticket._replace(issued_s=now_s, expires_s=now_s + self.ttl_s)
         return IssuedTicket(self._sign(key, fresh), fresh)
 
     def remembered(self, token: bytes) -> Ticket | None:

@@ -39,6 +39,9 @@ class EndWish(Wire):
     """Whose visits to end."""
 
     positions: list[int] = Field(min_length=1, max_length=1000, description="Positions of the present epoch.")
+    revoke: bool = Field(
+        default=False, description="Also keep their holders from new places, as far as they can be told from others."
+    )
 
 
 class Ended(Wire):
@@ -131,8 +134,11 @@ async def sessions(request: Request) -> Response:
 
 async def end(request: Request) -> Response:
     """End visits."""
-    wish = await read_body(request, EndWish)
-    ended = await services_of(request).operator.end(request.path_params["room"], wish.positions, operator_name(request))
+    wish, services = await read_body(request, EndWish), services_of(request)
+    bar_s = services.settings.ticket_ttl if wish.revoke else 0
+    ended = await services.operator.end(
+        request.path_params["room"], wish.positions, operator_name(request), bar_s=bar_s
+    )
     return answer(Ended(ended=ended))
 
 

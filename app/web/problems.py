@@ -46,6 +46,7 @@ STATUS_BY_KIND: dict[str, int] = {
     "too-many-codes": 429,
     "not-your-turn": 409,
     "turn-over": 410,
+    "visit-barred": 403,
     "identity-refused": 401,
     "sign-in-refused": 403,
     "too-many-tries": 429,

@@ -46,6 +46,7 @@ def test_an_idempotency_key_takes_no_second_position(room: ScriptedRoom) -> None
             {
                 **keys.room_keys("default"),
                 "operation": keys.room_operation("default", operation),
+                "barred": keys.room_barred("default"),
                 "special": [keys.room_idempotency("default", key) for key in keyed.values()],
             },
             {

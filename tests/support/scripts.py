@@ -94,6 +94,7 @@ class ScriptedRoom:
             {
                 **self._keys,
                 "operation": keys.room_operation(self.name, operation or f"op{self._operation}"),
+                "barred": keys.room_barred(self.name),
                 "special": [],
             },
             {

@@ -1,7 +1,7 @@
 -- Give a batch of visitors the next positions, in their order, and whoever the limits have room for their turn.
--- KEYS: state, windows, turns, sessions, log, done, front, passed, seen, operation, special...
+-- KEYS: state, windows, turns, sessions, log, done, front, passed, seen, operation, barred, special...
 -- ARGV: count, heal_ms, operation_ttl_ms, address_window_ms, told_ms, special...
--- Returns: {0, now_ms, epoch, first, edge, run_ms, until_run_ms, given, '' or "epoch:position:until:joined_ms:ticket_id" or "!wait_ms"…},
+-- Returns: {0, now_ms, epoch, first, edge, run_ms, until_run_ms, given, '' or "epoch:position:until:joined_ms:ticket_id" or "!wait_ms" or "-wait_ms"…},
 --   {-1} no such room, {-2, wait_ms} healing, {-3} closed, {-6} turned away
 --@include now
 --@include heal
@@ -25,7 +25,7 @@ local function place_is_live(state, stored)
 end
 
 local function read_specials()
-  local specials, key = {}, 11
+  local specials, key = {}, 12
   for i = 6, #ARGV, 5 do
     local special = { index = tonumber(ARGV[i]), ticket_id = ARGV[i + 1], ttl_ms = tonumber(ARGV[i + 2]),
       live_only = ARGV[i + 3] == '1', limit = tonumber(ARGV[i + 4]) }
@@ -42,10 +42,18 @@ local function read_specials()
   return specials
 end
 
+-- How much longer the holder of a stored place may take no new one.
+local function barred_for(state, stored)
+  local until_ms = redis.call('ZSCORE', KEYS[11], (string.gsub(string.match(stored, '^%d+:%d+'), ':', '-')))
+  return until_ms and tonumber(until_ms) - state.ticked_at_ms or 0
+end
+
 -- What a special visitor gets instead of a new place, if anything; the limit counts new places only.
 local function answered(state, special, first_with)
   if special.key then
     local stored = redis.call('GET', special.key)
+    local bar_ms = stored and special.live_only and barred_for(state, stored) or 0
+    if bar_ms > 0 then return '-' .. text(bar_ms) end
     if stored and tonumber(string.match(stored, '^(%d+):')) == state.epoch
       and not (special.live_only and not place_is_live(state, stored)) then
       return stored
