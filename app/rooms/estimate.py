@@ -10,6 +10,7 @@ from collections import deque
 from math import sqrt
 from typing import NamedTuple
 
+from app.rooms.settings import Method, RoomSettings
 from app.rooms.snapshot import Snapshot
 
 BLOCK_MS = 5_000
@@ -104,6 +105,22 @@ def wait_without_pace(snapshot: Snapshot, ahead: int, rate_per_minute: float | N
     by_cap_ms = (ahead // max_active + 1) * snapshot.active_ms if max_active else 0.0
     due_ms = snapshot.due_in_ms() or 0
     return Wait(max(by_rate_ms, by_cap_ms, due_ms), by_rate_ms, None)
+
+
+def wait_until_open(snapshot: Snapshot, opens_ms: float, ahead: int, settings: RoomSettings) -> Wait:
+    """The wait in a room that opens in `opens_ms`: until then, and then as the limits say, open to the late side.
+
+    Whoever stands further back is told so: a crowd that was all told the opening would all ask at that moment.
+    """
+    if settings.method is Method.PASSTHROUGH:
+        return Wait(opens_ms, opens_ms, None)
+    by_batches_ms = ahead // snapshot.size * snapshot.interval_ms if settings.paced_by_batches else 0
+    by_rate_ms = (
+        max(0, ahead + 1 - settings.burst) * 60_000 / settings.rate_per_minute if settings.rate_per_minute else 0
+    )
+    by_cap_ms = ahead // settings.max_active * snapshot.active_ms if settings.max_active else 0
+    surely_ms = opens_ms + max(by_batches_ms, by_rate_ms)
+    return Wait(max(surely_ms, opens_ms + by_cap_ms), surely_ms, None)
 
 
 def wait_by_batches(snapshot: Snapshot, expected_ms: float) -> Wait:

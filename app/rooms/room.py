@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.clock import Clock
-from app.rooms.estimate import PaceKeeper, Wait, wait_by_batches, wait_by_pace, wait_without_pace
+from app.rooms.estimate import PaceKeeper, Wait, wait_by_batches, wait_by_pace, wait_until_open, wait_without_pace
 from app.rooms.gatherer import NOBODY, Guest, JoinGatherer, Place
 from app.rooms.marks import Mark, Marks, visit_standing
 from app.rooms.proven import ProvenSessions
@@ -119,8 +119,7 @@ class Room:
     def wait(self, snapshot: Snapshot, ahead: int) -> Wait:
         """How long whoever has `ahead` places before them may have to wait."""
         if not snapshot.opened:
-            opens_ms = self.opens_in_s(snapshot) * 1000
-            return Wait(opens_ms, opens_ms, None)
+            return wait_until_open(snapshot, self.opens_in_s(snapshot) * 1000, ahead, self.settings)
         if not snapshot.counted:
             return wait_by_batches(snapshot, estimated_wait_ms(snapshot, ahead))
         if self._pace.pace is not None:

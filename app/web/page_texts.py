@@ -102,6 +102,7 @@ STATES: Mapping[str, StateText] = {
         "passed over once more.",
         "",
         "halt",
+        leave="leave",
     ),
     "ended": StateText("Your visit has ended", "Thank you for your visit.", "To come back, take a new place.", "join"),
     "reset": StateText(

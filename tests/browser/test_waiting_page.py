@@ -90,6 +90,11 @@ async def test_every_status_has_its_words_and_passes_axe(
     assert await page.locator("#join").is_visible() is (STATES[state].action == "join")
     await assert_accessible(page)
     await screenshot(page, f"status-{state}")
+    await page.emulate_media(color_scheme="dark")
+    await page.set_viewport_size({"width": 320, "height": 640})
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+    await assert_accessible(page)
+    await screenshot(page, f"status-{state}-phone-dark")
 
 
 async def test_figures_only_ever_improve_and_the_bar_never_runs_backwards(live: LiveApp, visit: Visit) -> None:

@@ -2,10 +2,14 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import fields
 
 import pytest
 
-from app.rooms.estimate import BLOCK_MS, BLOCKS, Pace, pace_of, wait_by_pace
+from app.rooms.estimate import BLOCK_MS, BLOCKS, Pace, pace_of, wait_by_pace, wait_until_open
+from app.rooms.polling import poll_after_s
+from app.rooms.settings import RoomSettings
+from app.rooms.snapshot import Snapshot
 
 Moves = Callable[[random.Random], list[int]]
 SECONDS = 4000
@@ -82,3 +86,40 @@ def test_nothing_is_promised_from_too_little() -> None:
     assert pace_of([0] * 20) is None
     assert wait_by_pace(Pace(1, 40, 3), 50).high_ms is None
     assert BLOCK_MS == 5000
+
+
+@pytest.mark.parametrize(
+    ("settings", "ahead", "expected_s", "low_s"),
+    [
+        ({"window_size": 10, "window_interval_seconds": 30}, 9, 60, 60),
+        ({"window_size": 10, "window_interval_seconds": 30}, 25, 120, 120),
+        ({"rate_per_minute": 60, "rate_burst": 5}, 4, 60, 60),
+        ({"rate_per_minute": 60, "rate_burst": 5}, 64, 120, 120),
+        ({"max_active": 10, "claim_seconds": 20}, 9, 60, 60),
+        ({"max_active": 10, "claim_seconds": 20}, 25, 100, 60),
+        ({"max_active": 0}, 25, 60, 60),
+        ({"method": "passthrough"}, 1000, 60, 60),
+    ],
+)
+def test_before_the_opening_those_further_back_are_told_to_wait_longer(
+    settings: dict[str, object], ahead: int, expected_s: float, low_s: float
+) -> None:
+    room = RoomSettings.model_validate(settings)
+    seen = waiting_room(size=room.window_size, interval_ms=room.interval_ms, active_ms=room.active_ms)
+    assert wait_until_open(seen, 60_000, ahead, room) == (expected_s * 1000, low_s * 1000, None)
+
+
+def test_a_crowd_that_waits_for_the_opening_does_not_ask_as_one_when_it_comes() -> None:
+    room, crowd, active_s = RoomSettings(window_size=100, window_interval_seconds=30), 50_000, 60
+    seen = waiting_room(size=100, interval_ms=30_000, active_ms=60_000)
+    polls = [
+        poll_after_s(wait_until_open(seen, 2000, ahead, room).expected_ms / 1000, crowd, 500.0, active_s, 0.5)
+        for ahead in range(crowd)
+    ]
+    assert max(polls[:100]) <= 2  # their turn comes with the opening
+    assert sum(1 / seconds for seconds in polls) < 1.2 * crowd / (active_s / 2)  # as often as anybody is told to
+
+
+def waiting_room(**changes: int) -> Snapshot:
+    numbers = {item.name: 0 for item in fields(Snapshot) if item.type is int}
+    return Snapshot(**{"room": "sale", **numbers, "paused": False, "closed": False, **changes})  # type: ignore[arg-type]

@@ -55,13 +55,15 @@ async def serving(app: ASGIApp, port: int | None = None) -> AsyncIterator[tuple[
 
 
 @asynccontextmanager
-async def live_app(settings: Settings, port: int | None = None) -> AsyncIterator[LiveApp]:
-    """Serve until the block ends; open streams are ended with it."""
+async def live_app(settings: Settings, port: int | None = None, *, with_store: bool = True) -> AsyncIterator[LiveApp]:
+    """Serve until the block ends; open streams are ended with it. Without a store, nothing is waited for."""
     app = create_app(lambda: open_services(settings))
     async with serving(app, port) as (url, server):
         services = app.services
         assert services is not None
-        await eventually(lambda: services.has_snapshot and not services.rooms.get("default").snapshot.healing)  # type: ignore[union-attr]
+        await eventually(
+            lambda: not with_store or (services.has_snapshot and not services.rooms.get("default").snapshot.healing)
+        )  # type: ignore[union-attr]
         try:
             yield LiveApp(url, services, server)
         finally:
