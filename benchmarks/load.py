@@ -3,7 +3,7 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -31,9 +31,21 @@ class Burst:
 
 
 def burst(
-    url: str, under_test: Sequence[Running], *, method: str = "GET", tokens: Path | None = None, seconds: int = 2
+    url: str,
+    under_test: Sequence[Running],
+    *,
+    method: str = "GET",
+    tokens: Path | None = None,
+    carrier: tuple[str, str] = ("Authorization", "Bearer "),
+    headers: Mapping[str, str] | None = None,
+    seconds: int = 2,
 ) -> Burst:
     """Send requests over 32 connections from one thread, each as soon as the last on its connection is answered.
+
+    Args:
+        tokens: a file with one token a line, sent in turn.
+        carrier: the header that carries them, and what stands before the token there.
+        headers: what every request has besides.
 
     Raises:
         NoLoadMaker: wrk is not installed.
@@ -42,10 +54,15 @@ def burst(
     wrk = shutil.which("wrk")
     if wrk is None:
         raise NoLoadMaker(NoLoadMaker.__doc__)
-    command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(_SCRIPT), url, "--", method]
+    fixed = [word for name, value in (headers or {}).items() for word in ("-H", f"{name}: {value}")]
+    command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(_SCRIPT), *fixed, url, "--", method]
     before_s = sum(process.cpu_s() for process in under_test)
     run = subprocess.run(
-        [*command, *([str(tokens)] if tokens else [])], capture_output=True, text=True, timeout=seconds + 30, check=True
+        [*command, *([str(tokens), *carrier] if tokens else [])],
+        capture_output=True,
+        text=True,
+        timeout=seconds + 30,
+        check=True,
     )
     cpu_s = sum(process.cpu_s() for process in under_test) - before_s
     seen = json.loads(run.stdout.partition("\nFIGURES ")[2])

@@ -1,15 +1,17 @@
--- What wrk sends, and how it reports: `-- METHOD [file with one token a line]`.
+-- What wrk sends, and how it reports: `-- METHOD [file with one token a line [header that carries it [what stands before it]]]`.
 local prepared = {}
 local sent = 0
 
 function init(args)
-  local method, path = args[1], args[2]
+  local method, path, carrier, before = args[1], args[2], args[3] or 'Authorization', args[4] or 'Bearer '
   if not path then
     prepared[1] = wrk.format(method)
     return
   end
   for token in io.lines(path) do
-    prepared[#prepared + 1] = wrk.format(method, nil, { Host = wrk.headers['Host'], Authorization = 'Bearer ' .. token })
+    local headers = { [carrier] = before .. token }
+    for name, value in pairs(wrk.headers) do headers[name] = value end
+    prepared[#prepared + 1] = wrk.format(method, nil, headers)
   end
 end
 

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from app.clock import SystemClock
 from app.tickets.keyring import KeyRing
 from app.tickets.tickets import Tickets
 from benchmarks.load import CONNECTIONS, Burst, burst, medians
 from benchmarks.processes import Running, RunningStore, bare_app, fetch, replica, store_server
+from benchmarks.trips import counted
 
 ROUNDS = 5
 TICKETS = 20_000
@@ -83,7 +83,7 @@ def _round(
     both: list[Running] = [service, store]
     status = service.url + "/status"
     bursts[BARE].append(burst(bare.url, [bare]))
-    found, cost = _counted(service, store, lambda: burst(service.url + "/join", both, method="POST"))
+    found, cost = counted(service, store, lambda: burst(service.url + "/join", both, method="POST"))
     bursts[JOIN].append(found)
     trips["joins"].append(cost)
     tokens = new_tokens()
@@ -91,7 +91,7 @@ def _round(
     if bursts[FIRST][-1].requests > TICKETS:
         raise RuntimeError(f"more than {TICKETS} requests in a second: some tickets were seen twice")
     burst(status, both, tokens=tokens, seconds=4)  # until every ticket has been seen
-    found, cost = _counted(service, store, lambda: burst(status, both, tokens=tokens))
+    found, cost = counted(service, store, lambda: burst(status, both, tokens=tokens))
     bursts[REPEATED].append(found)
     trips["polls"].append(cost)
     bursts[SERVING].append(burst(service.url + "/serving", both))
@@ -111,41 +111,6 @@ def _targets(bursts: dict[str, list[Burst]], trips: dict[str, list[float]]) -> l
 def _ratio(bursts: dict[str, list[Burst]], name: str, yardstick: str) -> float:
     pairs = zip(bursts[name], bursts[yardstick], strict=True)
     return round(median(mine.cpu_us / other.cpu_us for mine, other in pairs), 2)
-
-
-def _counted(service: Running, store: RunningStore, do: Callable[[], Burst]) -> tuple[Burst, float]:
-    """A burst, and the round trips per 1,000 requests that it made: by our own metric, checked against the server's.
-
-    The server counts the background's scripts as well, so its figure must be the higher one, by no more than those.
-    """
-    with store.client() as client:
-        before, calls_before, background_before = (
-            _trips(service, "request"),
-            _evals(client),
-            _trips(service, "background"),
-        )
-        started_s = time.monotonic()
-        found = do()
-        took_s = time.monotonic() - started_s
-        trips, calls = _trips(service, "request") - before, _evals(client) - calls_before
-        background = _trips(service, "background") - background_before
-    # A background trip may carry two scripts or so; one trip may be under way on either side.
-    if not trips <= calls <= trips + 4 * background + 4:
-        raise RuntimeError(
-            f"{trips} round trips by our metric, {calls} by the server's ({background} background, {took_s:.1f} s)"
-        )
-    return found, trips / found.requests * 1000
-
-
-def _trips(service: Running, purpose: str) -> float:
-    page = fetch(service.url + "/metrics").decode()
-    found = re.search(rf'^stanchion_store_round_trips_total{{purpose="{purpose}"}} (\S+)$', page, re.MULTILINE)
-    return float(found.group(1)) if found else 0.0
-
-
-def _evals(client: Any) -> int:
-    stats = client.info("commandstats")
-    return sum(stats.get(name, {}).get("calls", 0) for name in ("cmdstat_evalsha", "cmdstat_eval"))
 
 
 def _last_position(service: Running) -> int:

@@ -16,7 +16,7 @@ Pairs = list[tuple[bytes, bytes]]
 def asked(pairs: Pairs, *, client: str = "10.0.0.1", method: str = "GET", own_uri: str | None = None) -> Original:
     scope: dict[str, Any] = {"method": method, "scheme": "http", "client": (client, 5000)}
     headers, doubled = merged_headers([(b"host", b"gate.internal"), *pairs])
-    return original_request(scope, headers, doubled, PROXIES, own_uri)
+    return original_request(scope, headers, doubled, PROXIES, own_uri, https=PROXIES.is_https(scope, headers))
 
 
 FORWARDED: Pairs = [

@@ -16,7 +16,8 @@ from app.web.bodies import Wire
 from app.web.context import NOSNIFF, request_id
 from app.web.gate.answers import WAIT
 from app.web.gate.answers import Answer as GateAnswer
-from app.web.gate.original import as_text, merged_headers, original_request
+from app.web.gate.asked import Asked
+from app.web.gate.original import as_text
 from app.web.gate.renewals import Renewals
 from app.web.gate.room_gate import MODES, RoomGate
 from app.web.hot import HotHandler
@@ -52,7 +53,7 @@ class Gate:
         for room in services.rooms.all():
             gate = known.get(room.name)
             if gate is None or gate.room is not room:
-                gate = RoomGate(room, services, self._renewals, self._proxies, self._origins)
+                gate = RoomGate(room, services, self._renewals, self._origins)
             self._gates[room.name] = gate
 
     def find(self, scope: Scope) -> HotHandler | None:
@@ -74,19 +75,21 @@ class Gate:
 
     async def _handle(self, gate: RoomGate, scope: Scope, send: Send, *, behind: bool) -> None:
         started_s = perf_counter()
-        headers, doubled = merged_headers(scope["headers"])
+        asked, mode = Asked(scope, self._proxies), ""
         try:
-            mode, own_uri = ("", _uri_behind(gate.room, scope)) if behind else (_mode(scope["query_string"]), None)
-            original = original_request(scope, headers, doubled, self._proxies, own_uri)
-            if original.proxied and own_uri is None:
-                self._warn(scope)
-            answer = await gate.answer(scope, headers, original, secure=original.https, mode=mode)
+            if behind:
+                asked.tells_by_path(_uri_behind(gate.room, scope))
+            elif scope["query_string"]:
+                mode = _mode(scope["query_string"])
+            answer = await gate.answer(asked, mode)
         except Exception as error:
             answer = _refusal(error)
+        if not self._warned and asked.by_untrusted_proxy:
+            self._warn(scope)
         verdict, status, body, own = answer
         own += (
             (b"content-length", b"%d" % len(body)),
-            (b"x-request-id", request_id(headers.get(b"x-request-id", b""))),
+            (b"x-request-id", request_id(asked.headers.get(b"x-request-id", b""))),
             NOSNIFF,
         )
         await send({"type": "http.response.start", "status": status, "headers": own})
@@ -96,14 +99,13 @@ class Gate:
 
     def _warn(self, scope: Scope) -> None:
         """Say once what otherwise is hard to find: the proxy's word is not believed."""
-        if not self._warned:
-            self._warned = True
-            client = scope.get("client")
-            log.warning(
-                "gate_asked_by_untrusted_proxy",
-                address=client[0] if client else None,
-                hint="name the proxy in TRUSTED_PROXIES; until then what it says of the visitor's request is not read",
-            )
+        self._warned = True
+        client = scope.get("client")
+        log.warning(
+            "gate_asked_by_untrusted_proxy",
+            address=client[0] if client else None,
+            hint="name the proxy in TRUSTED_PROXIES; until then what it says of the visitor's request is not read",
+        )
 
 
 def _mode(query: bytes) -> str:
@@ -112,8 +114,6 @@ def _mode(query: bytes) -> str:
     Raises:
         InvalidInput: there is no such mode.
     """
-    if not query:
-        return ""
     mode = parse_qs(query.decode("latin-1")).get("mode", [""])[-1]
     if mode not in MODES:
         raise InvalidInput("`mode` may be `status` or `refuse`.")

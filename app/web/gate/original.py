@@ -59,14 +59,16 @@ def original_request(
     doubled: Iterable[bytes],
     proxies: Proxies,
     own_uri: str | None = None,
+    *,
+    https: bool,
 ) -> Original:
     """What the visitor asked for.
 
     Args:
         doubled: headers that came more than once, from `merged_headers`.
         own_uri: the request target where the gate's own address holds it (Envoy's way); then no header tells it.
+        https: whether the visitor's own connection is encrypted.
     """
-    https = proxies.is_https(scope, headers)
     host = headers.get(b"host", b"")
     if not proxies.trusts_sender(scope):
         proxied = not _PROXIED.isdisjoint(headers)

@@ -1,8 +1,6 @@
 """One room's gate: who passes, who need not wait, who is admitted, who waits. No Redis command on the way."""
 
-from collections.abc import Mapping
 from itertools import islice
-from typing import Any
 
 from app.errors import PassRefused, StoreUnavailable
 from app.rooms.gate import StoreLost
@@ -12,14 +10,13 @@ from app.tickets.passes import IssuedPass, Pass
 from app.web.cookies import CARRIER, pass_cookie, passes_in_cookies
 from app.web.gate.addresses import GateAddresses
 from app.web.gate.answers import Answer, Refusals, let_through
+from app.web.gate.asked import Asked
 from app.web.gate.bypass import SECRET_HEADER, Bypass
 from app.web.gate.inline import Inline
-from app.web.gate.original import Original
 from app.web.gate.renewals import Renewals
 from app.web.gate.vip import VipDoor
 from app.web.gate.visitors import Headers, is_preflight, opens_tab
 from app.web.origins import Origins
-from app.web.proxies import Proxies
 
 LOST_AFTER_MS = 3000
 """The store counts as lost when this replica has not heard of the room for so long: one slow answer opens no gate."""
@@ -32,14 +29,13 @@ MODES = frozenset({"", "status", "refuse"})
 class RoomGate:
     """The gate of one room; what it takes from the settings is compiled anew when they change."""
 
-    def __init__(self, room: Room, services: Services, renewals: Renewals, proxies: Proxies, origins: Origins) -> None:
+    def __init__(self, room: Room, services: Services, renewals: Renewals, origins: Origins) -> None:
         self.room = room
         self._passes = services.passes
         self._vips = services.vips
         self._clock = services.clock
         self._renewals = renewals
         self._inline = Inline(room, services.visits, services.clock)
-        self._proxies = proxies
         self._origins = origins
         self._root = services.settings.root_path
         self._compile()
@@ -50,9 +46,7 @@ class RoomGate:
         self._vip = VipDoor(self.room, self._vips, self._clock)
         self._refusals = Refusals(self.room, GateAddresses(self.room, self._root), self._origins)
 
-    async def answer(
-        self, scope: Mapping[str, Any], headers: Headers, original: Original, *, secure: bool, mode: str
-    ) -> Answer:
+    async def answer(self, asked: Asked, mode: str) -> Answer:
         """What the proxy gets for one request.
 
         Args:
@@ -61,25 +55,33 @@ class RoomGate:
         if self.room.settings is not self._settings:
             self._compile()
         if mode != "refuse":
-            if b"cookie" in headers or CARRIER in headers:
-                held = await self._live_pass(headers, secure=secure)
+            if b"cookie" in asked.headers or CARRIER in asked.headers:
+                held = await self._live_pass(asked.headers, secure=asked.secure)
                 if held is not None:
-                    return await self._let_holder(held, headers, original, secure=secure)
-            if self._need_not_wait(scope, headers, original):
+                    return await self._let_holder(held, asked)
+            let_in = await self._let_newcomer(asked)
+            if let_in is not None:
+                return let_in
+        return self._refusals.answer(asked.original, asked.headers, lost=self._lost, by_status=mode == "status")
+
+    async def _let_newcomer(self, asked: Asked) -> Answer | None:
+        """The ways through for who has no pass."""
+        original, headers, secure = asked.original, asked.headers, asked.secure
+        if self._need_not_wait(asked):
+            return let_through("bypass")
+        if self._vip.is_open:
+            if b"cookie" in headers and self._vip.is_held(headers, secure=secure):
                 return let_through("bypass")
-            if self._vip.is_open:
-                if b"cookie" in headers and self._vip.is_held(headers, secure=secure):
-                    return let_through("bypass")
-                cookie = await self._vip.take(original, headers, secure=secure)
-                if cookie is not None:
-                    return let_through("bypass", cookie=cookie)
-            if self._settings.gate.inline and not original.proxied and opens_tab(original.method, headers):
-                admission = await self._inline.admit(headers, self._proxies.address(scope, headers))
-                if admission is not None:
-                    return self._let_in(admission.issued, secure=secure)
-            if self._lost and self._settings.gate.when_store_is_lost is StoreLost.OPEN:
-                return let_through("open")
-        return self._refusals.answer(original, headers, lost=self._lost, by_status=mode == "status")
+            cookie = await self._vip.take(original, headers, secure=secure)
+            if cookie is not None:
+                return let_through("bypass", cookie=cookie)
+        if self._settings.gate.inline and not original.proxied and opens_tab(original.method, headers):
+            admission = await self._inline.admit(headers, asked.address_for_limits)
+            if admission is not None:
+                return self._let_in(admission.issued, secure=secure)
+        if self._lost and self._settings.gate.when_store_is_lost is StoreLost.OPEN:
+            return let_through("open")
+        return None
 
     @property
     def _lost(self) -> bool:
@@ -112,16 +114,16 @@ class RoomGate:
             return None
         return found if room.counts(found.epoch, found.position, found.issued_s, found.expires_s) else None
 
-    async def _let_holder(self, held: Pass, headers: Headers, original: Original, *, secure: bool) -> Answer:
+    async def _let_holder(self, held: Pass, asked: Asked) -> Answer:
         cookie = b""
         if (
             (held.provisional or (self._settings.gate.renew_by_use and self._renewals.is_due(held)))
-            and CARRIER not in headers
-            and not self._bypass.lets_path(original.uri)  # a cookie does not go well with what caches keep
+            and CARRIER not in asked.headers
+            and not self._bypass.lets_path(asked.original.uri)  # a cookie does not go well with what caches keep
         ):
             fresh = await self._renewals.renewed(self.room, held)
             if fresh is not None:
-                cookie = self._cookie(fresh, secure=secure)
+                cookie = self._cookie(fresh, secure=asked.secure)
                 if held.provisional:
                     self._inline.confirmed((held.epoch, held.position))
         return let_through("pass", b"%d-%d" % (held.epoch, held.position), cookie)
@@ -133,16 +135,12 @@ class RoomGate:
         age_s = issued.claims.expires_s - issued.claims.issued_s
         return pass_cookie(self.room.name_bytes, issued.token, secure=secure, max_age_s=age_s)
 
-    def _need_not_wait(self, scope: Mapping[str, Any], headers: Headers, original: Original) -> bool:
-        rules = self._bypass
+    def _need_not_wait(self, asked: Asked) -> bool:
+        rules, original = self._bypass, asked.original
         return (
             rules.lets_path(original.uri)
             or rules.lets_method(original.method)
-            or rules.lets_secret(headers.get(SECRET_HEADER))
-            or is_preflight(original.method, headers)
-            or (
-                rules.asks_address
-                and not original.proxied
-                and rules.lets_address(self._proxies.whole_address(scope, headers))
-            )
+            or rules.lets_secret(asked.headers.get(SECRET_HEADER))
+            or is_preflight(original.method, asked.headers)
+            or (rules.asks_address and not original.proxied and rules.lets_address(asked.address))
         )
