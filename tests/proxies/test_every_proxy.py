@@ -1,11 +1,13 @@
 """What a visitor meets is the same behind nginx, Caddy and HAProxy, with the configurations of docs/examples/proxies."""
 
 import socket
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from tests.proxies.world import PAGE, World, target_of
+from tests.proxies.world import FORM, PAGE, World, target_of
+from tests.support.waiting import eventually
 
 SMUGGLED = {
     "X-Forwarded-For": "192.0.2.7",
@@ -122,6 +124,42 @@ def test_only_what_visitors_need_of_the_service_is_reachable(world: World) -> No
     ):
         assert _raw_get(world, f"/_queue{inner}") in (302, 400, 404, 429), inner
     assert visitor.get(PAGE).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/away", "/away-for-good"])
+async def test_the_site_ends_a_visit_by_a_header_of_its_redirect(world: World, path: str) -> None:
+    visitor = world.visitor()
+    visitor.enter()
+    answer = visitor.get(path)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/bye-page")
+    assert "basket=empty" in answer.headers.get_list("set-cookie")
+    assert "x-waiting-room-end" not in answer.headers, "that is between site and proxy"
+    await eventually(lambda: visitor.get("/shop").status_code == 302)
+    if path == "/away":
+        assert visitor.enter().text == "welcome", "who has left may queue again"
+    else:
+        page = urlsplit(visitor.get("/shop").headers["location"]).query
+        refused = visitor.post(f"{PAGE}/enter?{page}", headers=FORM, content=b"")
+        assert "problem=" in refused.headers["location"], "the same place does not enter again"
+
+
+async def test_a_page_that_ends_a_visit_does_so_with_nginx_and_haproxy_and_arrives_with_each(world: World) -> None:
+    visitor = world.visitor()
+    visitor.enter()
+    answer = visitor.get("/bye")
+    assert answer.text == "goodbye"
+    assert "x-waiting-room-end" not in answer.headers
+    if world.proxy.name == "caddy":  # docs/proxies/caddy.md: on redirects only
+        assert visitor.get("/shop").text == "welcome"
+    else:
+        await eventually(lambda: visitor.get("/shop").status_code == 302)
+
+
+def test_a_visitor_cannot_end_or_keep_a_visit_by_a_header_of_their_own(world: World) -> None:
+    visitor = world.visitor()
+    visitor.enter()
+    assert visitor.get("/shop", headers={"X-Waiting-Room-End": "revoke"}).text == "welcome"
+    assert visitor.get("/shop").text == "welcome"
 
 
 def _raw_get(world: World, path: str) -> int:
