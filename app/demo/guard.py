@@ -14,6 +14,7 @@ from typing import NamedTuple
 import httpx
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.demo.cookieless import no_cookies
 from app.demo.offline import PassReader
 from app.logs import get_logger
 
@@ -74,7 +75,9 @@ class Guard:
         self._options = options
         base = options.service_url.rstrip("/")
         self._gate = f"{base}/gate/{options.room}"
-        self._client = httpx.AsyncClient(transport=transport, timeout=ANSWER_LIMIT_S, trust_env=False)
+        self._client = httpx.AsyncClient(
+            transport=transport, timeout=ANSWER_LIMIT_S, trust_env=False, cookies=no_cookies()
+        )
         self._passes = PassReader(f"{base}/.well-known/jwks.json", options.room, self._client)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.demo.cookieless import no_cookies
 from app.logs import get_logger
 
 log = get_logger(__name__)
@@ -33,7 +34,7 @@ class QueuePath:
         self._url = service_url.rstrip("/")
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
         timeout = httpx.Timeout(None, connect=CONNECT_LIMIT_S)  # pushed updates may be silent for long
-        self._client = httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False, follow_redirects=False)
+        self._client = httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False, cookies=no_cookies())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

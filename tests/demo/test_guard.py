@@ -99,6 +99,13 @@ async def test_with_room_to_spare_the_pass_comes_with_the_sites_own_answer(live:
         assert again.status_code == 200
 
 
+async def test_one_visitors_pass_never_becomes_anothers(live: LiveApp) -> None:
+    async with guarded(live.url) as site:
+        assert (await site.get("/seats", headers=BROWSER)).status_code == 200
+        async with httpx.AsyncClient(base_url=site.base_url) as stranger:
+            assert (await stranger.get("/seats", headers=BROWSER)).status_code == 302
+
+
 async def test_what_a_visitor_says_about_proxies_is_not_handed_on(live: LiveApp) -> None:
     await enter(live.url)
     gate = live.services.rooms.get("default").settings.gate
@@ -188,6 +195,14 @@ async def test_the_waiting_room_is_reached_below_a_path_of_the_site(live: LiveAp
         joined = await client.post("/_queue/rooms/default/join", headers={"origin": str(client.base_url).rstrip("/")})
         assert joined.json()["position"] == 2
         assert "stanchion-ticket-default" in client.cookies
+
+
+async def test_one_visitors_ticket_never_becomes_anothers(live: LiveApp) -> None:
+    async with box_office(live) as (url, client), httpx.AsyncClient(base_url=url) as stranger:
+        for number, browser in enumerate((client, stranger), 1):
+            joined = await browser.post("/_queue/rooms/default/join", headers={"origin": url})
+            assert joined.json()["position"] == number
+            assert "stanchion-ticket-default" in browser.cookies
 
 
 async def test_what_visitors_do_not_need_is_not_reached_through_the_site(live: LiveApp) -> None:
