@@ -140,7 +140,7 @@ async def test_a_visitors_whole_way(
     await assert_accessible(page)
     await next_in_line.enter()  # the slot is theirs
     await page.get_by_role("link", name="Come back").click()
-    await expect(page).to_have_url(f"{box_office}/_queue/rooms/{ROOM}")
+    await expect(page).to_have_url(f"{box_office}/_queue/rooms/{ROOM}?target=%2F")
     await screenshot(page, "journey-5-back-in-line")
     await expect(page.get_by_role("button", name="Take a place")).to_be_visible()
 

@@ -106,6 +106,20 @@ async def test_one_visitors_pass_never_becomes_anothers(live: LiveApp) -> None:
             assert (await stranger.get("/seats", headers=BROWSER)).status_code == 302
 
 
+async def test_the_sites_word_ends_the_visit_at_once_and_is_not_told_to_the_visitor(live: LiveApp) -> None:
+    async with guarded(live.url) as site:
+        for how in ("end", "revoke"):
+            visitor = await enter(live.url)
+            last = await site.get(f"/{how}", headers=visitor)
+            assert last.text == f"/{how}"
+            assert "x-waiting-room-end" not in last.headers
+
+            async def outside(visitor: dict[str, str] = visitor) -> bool:
+                return (await site.get("/seats", headers=visitor)).status_code == 429
+
+            await eventually(outside)
+
+
 async def test_what_a_visitor_says_about_proxies_is_not_handed_on(live: LiveApp) -> None:
     await enter(live.url)
     gate = live.services.rooms.get("default").settings.gate
