@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,29 +37,33 @@ class Run:
         return sum(counts.get(outcome, 0) for counts in self.summary["outcomes"].values())
 
 
-async def start_crowd(urls: Sequence[str], *words: str, token: str = TOKEN) -> asyncio.subprocess.Process:
+def start_crowd(urls: Sequence[str], *words: str, token: str = TOKEN) -> subprocess.Popen[str]:
     """Start the command; more words are its options."""
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "app", "simulate", "crowd"),
-        *(part for url in urls for part in ("--url", url)),
-        *words,
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "app", "simulate", "crowd"),
+            *(part for url in urls for part in ("--url", url)),
+            *words,
+        ],
         env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "COLUMNS": "120", "ADMIN_TOKEN": token},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
-async def ended(process: asyncio.subprocess.Process, within_s: float = 100.0) -> Run:
+async def ended(process: subprocess.Popen[str], within_s: float = 100.0) -> Run:
     """Wait for its end."""
-    async with asyncio.timeout(within_s):
-        out, err = await process.communicate()
-    assert process.returncode is not None
-    return Run(process.returncode, out.decode(), err.decode())
+    try:
+        out, err = await asyncio.to_thread(process.communicate, timeout=within_s)
+    finally:
+        process.kill()
+    return Run(process.returncode, out, err)
 
 
 async def simulate_crowd(urls: Sequence[str], *words: str, token: str = TOKEN) -> Run:
     """Run it to its end."""
-    return await ended(await start_crowd(urls, *words, token=token))
+    return await ended(start_crowd(urls, *words, token=token))
 
 
 async def make_room(url: str, name: str, **settings: Any) -> None:

@@ -1,12 +1,17 @@
 """`stanchion simulate crowd` against running services: every way of admitting, two replicas, a killed one."""
 
-from collections.abc import Callable
+import asyncio
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.conftest import SECRET
-from tests.simulate.conftest import TOKEN, make_room, simulate_crowd
+from tests.simulate.conftest import TOKEN, ended, make_room, simulate_crowd, start_crowd
 from tests.support.replicas import Replica
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
@@ -15,12 +20,30 @@ ENV = {"ADMIN_TOKEN": TOKEN, "JWT_SECRET": SECRET, "LOG_LEVEL": "warning"}
 QUICK = ("-n", "200", "--over", "3", "--patience", "6", "--stay", "1", "--seed", "7", "--time-limit", "60", "--json")
 
 
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """Two replicas on a store of their own, for all tests that leave them running."""
+    folder = tmp_path_factory.mktemp("pair")
+    store = RealServer(folder / "store").start()
+    replicas = [Replica(folder, store.url, **ENV) for _ in range(2)]
+    try:
+        for replica in replicas:
+            replica.start(wait=False)
+        for replica in replicas:
+            replica.wait_until_ready()
+        yield [replica.url for replica in replicas]
+    finally:
+        for replica in replicas:
+            replica.close()
+        store.kill()
+
+
 @pytest.mark.parametrize(
     ("checked", "settings"),
     [
-        ({"batches"}, {"windowSize": 40, "windowIntervalSeconds": 2, "activeWindowCount": 5}),
-        ({"rate"}, {"ratePerMinute": 1500, "claimSeconds": 8}),
-        ({"active"}, {"maxActive": 60, "claimSeconds": 5}),
+        ({"batches"}, {"windowSize": 30, "windowIntervalSeconds": 1, "activeWindowCount": 4}),
+        ({"rate"}, {"ratePerMinute": 1800, "claimSeconds": 4}),
+        ({"active"}, {"maxActive": 60, "claimSeconds": 3}),
         (
             {"batches", "rate", "active"},
             {
@@ -29,23 +52,20 @@ QUICK = ("-n", "200", "--over", "3", "--patience", "6", "--stay", "1", "--seed",
                 "windowIntervalSeconds": 1,
                 "ratePerMinute": 2400,
                 "maxActive": 80,
-                "claimSeconds": 5,
+                "claimSeconds": 3,
             },
         ),
-        (set(), {"method": "passthrough", "claimSeconds": 4}),
+        (set(), {"method": "passthrough", "claimSeconds": 2}),
     ],
     ids=["batches", "rate", "active", "all-three", "passthrough"],
 )
 async def test_a_crowd_gets_through_and_every_promise_holds(
-    checked: set[str],
-    settings: dict[str, object],
-    server: RealServer,
-    start_replica: Callable[..., Replica],
+    checked: set[str], settings: dict[str, object], pair: list[str]
 ) -> None:
-    urls = [start_replica(server.url, **ENV).url for _ in range(2)]
-    await make_room(urls[0], "sale", **settings)
-    await eventually(lambda: httpx.get(f"{urls[1]}/rooms/sale/serving").status_code == 200)
-    run = await simulate_crowd(urls, "--room", "sale", *QUICK)
+    room = f"sale-{'-'.join(sorted(checked)) or 'none'}"
+    await make_room(pair[0], room, **settings)
+    await eventually(lambda: httpx.get(f"{pair[1]}/rooms/{room}/serving").status_code == 200)
+    run = await simulate_crowd(pair, "--room", room, *QUICK)
     assert run.code == 0, run.err
     promises = {item["name"]: item["holds"] for item in run.summary["promises"]}
     assert {name for name in ("batches", "rate", "active") if promises[name]} == checked
@@ -53,3 +73,161 @@ async def test_a_crowd_gets_through_and_every_promise_holds(
     assert run.ended_as("served") + run.ended_as("gave up") == 200
     assert run.summary["outcomes"]["late"] == {"served": 10}
     assert run.summary["ended"] == "all done"
+    positions = next(item["detail"] for item in run.summary["promises"] if item["name"] == "unique")
+    assert positions == "210 positions", "each of the ten late ones misses a turn and joins again"
+
+
+async def last_position(url: str, room: str = "default") -> int:
+    async with httpx.AsyncClient(base_url=url) as client:
+        last: int = (await client.get(f"/rooms/{room}/serving")).json()["last"]
+        return last
+
+
+async def test_a_replica_that_is_killed_and_comes_back_costs_nobody_their_place(
+    server: RealServer, start_replica: Callable[..., Replica]
+) -> None:
+    env = {**ENV, "WINDOW_SIZE": "20", "WINDOW_INTERVAL": "1", "ACTIVE_WINDOW_COUNT": "10"}
+    first, second = (start_replica(server.url, **env) for _ in range(2))
+    process = start_crowd(
+        [first.url, second.url], "-n", "200", "--over", "4", "--stay", "1", "--mix", "patient=3,reloading=1", "--json"
+    )
+    await eventually(lambda: _more_than(first.url, 40), within_s=30)
+    await asyncio.to_thread(first.kill)
+    await eventually(lambda: _more_than(second.url, 120), within_s=30)
+    await asyncio.to_thread(first.start)
+    run = await ended(process)
+    assert run.code == 0, run.err
+    assert run.ended_as("served") == 200
+    assert any("no answer" in kind for kind in run.summary["errors"]), run.summary["errors"]
+    assert all(run.promise(name) for name in ("unique", "kept", "order", "forward", "lost", "batches"))
+
+
+async def _more_than(url: str, count: int) -> bool:
+    return await last_position(url) > count
+
+
+async def test_a_store_that_is_away_for_a_moment_costs_nobody_their_place(
+    own_server: RealServer, start_replica: Callable[..., Replica]
+) -> None:
+    env = {**ENV, "WINDOW_SIZE": "20", "WINDOW_INTERVAL": "1", "ACTIVE_WINDOW_COUNT": "10"}
+    url = start_replica(own_server.url, **env).url
+    process = start_crowd([url], "-n", "200", "--over", "6", "--stay", "1", "--mix", "patient=1", "--json")
+    await eventually(lambda: _more_than(url, 40), within_s=30)
+    await asyncio.to_thread(own_server.kill)
+    await eventually(lambda: _is_stale(url), within_s=30)
+    await asyncio.to_thread(own_server.start)
+    run = await ended(process)
+    assert run.code == 0, run.err
+    assert run.ended_as("served") == 200
+    assert any("join: 503" in kind for kind in run.summary["errors"]), run.summary["errors"]
+
+
+async def _is_stale(url: str) -> bool:
+    async with httpx.AsyncClient(base_url=url) as client:
+        return bool((await client.get("/serving")).json()["stale"])
+
+
+async def test_ctrl_c_ends_with_a_report_and_nobody_stays_behind(
+    server: RealServer, start_replica: Callable[..., Replica], tmp_path: Path
+) -> None:
+    url = start_replica(server.url, **ENV).url
+    await make_room(url, "sale", maxActive=5, claimSeconds=600)
+    report = tmp_path / "report.html"
+    process = start_crowd(
+        [url],
+        "--room",
+        "sale",
+        "-n",
+        "100",
+        "--over",
+        "1",
+        "--stay",
+        "600",
+        "--mix",
+        "patient=1",
+        "--report",
+        str(report),
+    )
+    await eventually(lambda: _all_in_line(url), within_s=30)
+    process.send_signal(signal.SIGINT)
+    run = await ended(process)
+    assert run.code == 0, run.err
+    assert "until it was interrupted" in run.out
+    assert "nobody who stayed is lost" in run.out
+    assert re.search(r"patient(\s+\d+)*\s+95\b", run.out), run.out
+    assert "<svg" in report.read_text()
+    await eventually(lambda: _nobody_there(url))
+
+
+async def _all_in_line(url: str) -> bool:
+    return await last_position(url, "sale") == 100 and (await _room(url))["sessions"] == 5
+
+
+async def _nobody_there(url: str) -> bool:
+    room = await _room(url)
+    return (room["waiting"], room["active"]) == (0, 0)
+
+
+async def _room(url: str) -> dict[str, Any]:
+    async with httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {TOKEN}"}) as client:
+        content: dict[str, Any] = (await client.get("/admin/api/rooms/sale")).json()
+        return content
+
+
+async def test_at_the_time_limit_who_is_in_line_is_not_lost(
+    server: RealServer, start_replica: Callable[..., Replica]
+) -> None:
+    url = start_replica(server.url, **ENV, WINDOW_SIZE="5", WINDOW_INTERVAL="600").url
+    run = await simulate_crowd(
+        [url], "-n", "60", "--over", "0", "--stay", "0", "--mix", "patient=1", "--time-limit", "3", "--json", token=""
+    )
+    assert run.code == 0, run.err
+    assert run.summary["ended"] == "time limit"
+    assert (run.ended_as("served"), run.ended_as("in line")) == (5, 55)
+    unchecked = {item["name"]: item["detail"] for item in run.summary["promises"] if item["holds"] is None}
+    assert set(unchecked) == {"active", "rate", "batches"}
+    assert "no operator's token" in unchecked["rate"]
+
+
+async def test_an_operator_who_steers_meanwhile_makes_the_limits_uncheckable(
+    server: RealServer, start_replica: Callable[..., Replica]
+) -> None:
+    url = start_replica(server.url, **ENV).url
+    await make_room(url, "sale", ratePerMinute=60, rateBurst=1)
+    process = start_crowd(
+        [url], "--room", "sale", "-n", "40", "--over", "0", "--stay", "0", "--mix", "patient=1", "--json"
+    )
+    await eventually(lambda: _more_than_in(url, "sale", 39), within_s=30)
+    async with httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {TOKEN}"}) as client:
+        assert (await client.post("/admin/api/rooms/sale/admit", json={"count": 40})).json() == {"admitted": 39}
+    run = await ended(process)
+    assert run.code == 0, run.err
+    assert run.promise("rate") is None
+    assert run.promise("order") is True
+    assert run.ended_as("served") == 40
+
+
+async def _more_than_in(url: str, room: str, count: int) -> bool:
+    return await last_position(url, room) > count
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--url", "http://127.0.0.1:9"], "is the service running?"),
+        (["--url", "nowhere"], "cannot be used"),
+        (["--mix", "polite=1"], "The mix is written like"),
+        (["--report", "/nonexistent/report.html"], "cannot be written"),
+    ],
+)
+async def test_what_cannot_be_played_is_said_in_one_line(words: list[str], says: str) -> None:
+    run = await simulate_crowd([], *words)
+    assert run.code == 1
+    assert says in run.err
+    assert "Traceback" not in run.err
+
+
+async def test_a_room_that_there_is_not_is_named(server: RealServer, start_replica: Callable[..., Replica]) -> None:
+    run = await simulate_crowd([start_replica(server.url, **ENV).url], "--room", "attic")
+    assert run.code == 1
+    assert "no room named 'attic'" in run.err

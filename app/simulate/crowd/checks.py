@@ -53,11 +53,16 @@ def positions_are_unique(places: Iterable[Place]) -> Verdict:
     for place in places:
         holders[place.epoch, place.position].append(place.visitor)
     twice = [
-        f"position {position} of epoch {epoch}: visitors {', '.join(map(str, visitors))}"
+        f"position {position} of epoch {epoch}: visitors {_some(visitors)}"
         for (epoch, position), visitors in sorted(holders.items())
         if len(visitors) > 1
     ]
     return _verdict("unique", "no position is given out twice", twice, f"{len(holders)} positions")
+
+
+def _some(visitors: Sequence[int]) -> str:
+    shown = ", ".join(map(str, visitors[:MOST_EXAMPLES]))
+    return f"{shown} and {len(visitors) - MOST_EXAMPLES} more" if len(visitors) > MOST_EXAMPLES else shown
 
 
 def places_are_kept(journeys: Iterable[Journey]) -> Verdict:

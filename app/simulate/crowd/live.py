@@ -55,7 +55,8 @@ class _Lines:
         states = ", ".join(f"{tally.counts[state]} {state}" for state in STATES)
         self._console.print(
             f"{now_s:5.0f} s: {tally.arrived} of {tally.visitors} came; {states}; "
-            f"{joins:.0f} joins/s, {others:.0f} polls/s, {tally.errors} errors, own lag {lag_s * 1000:.0f} ms"
+            f"{joins:.0f} joins/s, {others:.0f} polls/s, {tally.errors} errors, own lag {lag_s * 1000:.0f} ms",
+            soft_wrap=True,
         )
 
 

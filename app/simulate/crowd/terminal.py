@@ -73,9 +73,10 @@ def arrivals_picture(slots: Sequence[ArrivalSlot]) -> RenderableType:
 def histogram_picture(bars: Sequence[Bar]) -> RenderableType:
     """How many waited how long."""
     most = max((bar.visitors for bar in bars), default=0) or 1
+    digits = 2 if bars and bars[-1].to_s < 5 else 1
     lines = [Text("\nHow long they waited", style="bold")]
     for bar in bars:
-        line = Text(f"{bar.from_s:6.1f} s ")
+        line = Text(f"{bar.from_s:6.{digits}f} s ")
         line.append("█" * max(bar.visitors > 0, round(BAR_WIDTH * bar.visitors / most)), style="green")
         line.append(f" {bar.visitors}", style="dim")
         lines.append(line)
