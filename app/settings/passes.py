@@ -17,7 +17,7 @@ class PassSettings(BaseModel):
         "the replicas share random keys through the store.",
     )
     pass_key_lead: float = Field(
-        600.0,
+        900.0,
         ge=4,
         le=86_400,
         description="Seconds that a new key stands in the JWKS before it signs: longer than any verifier keeps a copy "

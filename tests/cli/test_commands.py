@@ -28,7 +28,7 @@ def test_keys_rotate_says_when_the_new_key_signs(server: RealServer, start_repli
     assert run.returncode == 0, run.stderr
     assert "signs tickets from" in run.stdout
     passes = stanchion("keys", "rotate", "--passes", STANCHION_URL=replica.url, ADMIN_TOKEN="admin-token-for-tests")
-    assert "signs passes from 600 s from now on" in passes.stdout, passes.stderr
+    assert "signs passes from 900 s from now on" in passes.stdout, passes.stderr
 
 
 def test_keys_from_the_environment_cannot_be_rotated_but_it_says_how(
