@@ -27,10 +27,14 @@ def posted_by_page(request: Request) -> bool:
 
 
 def on_to_target(request: Request, room: Room) -> Response:
-    """Send the browser where the visitor wanted to go, if that is allowed, else where the room says."""
+    """Send the browser on to the site."""
+    return RedirectResponse(target_of(request, room), 303, headers=NO_STORE)
+
+
+def target_of(request: Request, room: Room) -> str:
+    """Where the visitor wanted to go by the query's `target`, if that is allowed, else where the room says."""
     wanted = request.query_params.get("target", "")
-    target = checked_target(wanted, room.settings, request.headers.get("host", ""))
-    return RedirectResponse(target or default_target(room.settings), 303, headers=NO_STORE)
+    return checked_target(wanted, room.settings, request.headers.get("host", "")) or default_target(room.settings)
 
 
 def back_to_page(request: Request, problem: StanchionError | None = None, *, target: str | None = None) -> Response:

@@ -18,7 +18,7 @@ from app.web.bodies import NO_STORE, Wire, answer
 from app.web.cookies import CARRIER, pass_cookie, pass_in_cookies, ticket_in_cookies
 from app.web.operations import Answer, Handler, Operation, services_of
 from app.web.origins import Origins
-from app.web.page_forms import back_to_page, is_page_form, on_to_target, posted_by_page
+from app.web.page_forms import back_to_page, is_page_form, on_to_target, posted_by_page, target_of
 from app.web.proxies import Proxies
 
 TICKET, PASS = "ticket", "pass"
@@ -39,6 +39,7 @@ class SessionAnswer(Wire):
     ends_at: datetime = Field(description="When it ends unless it is renewed.")
     ends_in_seconds: float
     renewable_until: datetime = Field(description="No renewal reaches further than this.")
+    target: str | None = Field(None, description="From entering: where the visitor goes on to.")
 
 
 class EnterQuery(Wire):
@@ -51,7 +52,10 @@ async def enter(request: Request) -> Response:
     """Turn the visitor's open turn into a session; again gives the same one."""
     room, visitor = await visitor_of(request, (TICKET, PASS))
     admission = await services_of(request).visits.enter(room, visitor)
-    response = on_to_target(request, room) if posted_by_page(request) else _answer(request, room, admission)
+    if posted_by_page(request):
+        response = on_to_target(request, room)
+    else:
+        response = _answer(request, room, admission, target_of(request, room))
     return _with_pass_cookie(request, response, room, admission.issued)
 
 
@@ -140,7 +144,7 @@ async def _pass_holder(services: Services, room: Room, token: bytes) -> Visitor:
     return Visitor(claims.epoch, claims.position)
 
 
-def _answer(request: Request, room: Room, admission: Admission) -> Response:
+def _answer(request: Request, room: Room, admission: Admission, target: str | None = None) -> Response:
     session = admission.session
     content = SessionAnswer(
         room=room.name,
@@ -153,6 +157,7 @@ def _answer(request: Request, room: Room, admission: Admission) -> Response:
         ends_at=_time(session.ends_ms),
         ends_in_seconds=max(0.0, (session.ends_ms - session.now_ms) / 1000),
         renewable_until=_time(session.last_end_ms),
+        target=target,
     )
     response = answer(content)
     response.headers.update(_cors(request))

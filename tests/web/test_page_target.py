@@ -167,3 +167,12 @@ async def test_who_is_inside_finds_the_way_to_the_site_and_the_way_out(client: h
 
 async def shows(client: httpx.AsyncClient, text: str) -> bool:
     return text in (await client.get(f"/rooms/concert?{QUOTED}")).text.split('id="data"')[0]
+
+
+async def test_a_page_with_scripts_learns_where_to_go_from_entering(client: httpx.AsyncClient) -> None:
+    own = {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-origin"}
+    await client.post("/rooms/concert/join", headers=own)
+    for wanted, leads in (("https://shop.example/a", "https://shop.example/a"), ("https://evil.example/", "/")):
+        entered = await client.post("/rooms/concert/enter", params={"target": wanted}, headers=own)
+        assert entered.json()["target"] == leads
+    assert "target" not in (await client.post("/rooms/concert/renew", headers=own)).json()

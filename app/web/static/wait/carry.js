@@ -22,6 +22,7 @@ export class Carry {
     box.open = true;
     this.find("takeover-replaces").hidden = !hasPlace;
     this.find("code").value = code;
+    for (const link of document.querySelectorAll(".languages a")) link.hash = `place=${code}`;
     box.querySelector("button").classList.remove("quiet");
     box.querySelector("button").focus();
   }
@@ -39,6 +40,7 @@ export class Carry {
     this.find("offer-picture").firstElementChild.setAttribute("d", offer.qr.path);
     this.find("offer-code").textContent = offer.code;
     this.find("offer-once").textContent = this.text.carry_once.replace("{time}", this.words.left(offer.expiresInSeconds));
+    this.find("offer-copy").textContent = this.text.carry_copy;
     this.find("offer-news").textContent = "";
     this.find("offer").hidden = false;
     this.find("offer-link").focus();
@@ -79,7 +81,6 @@ export class Carry {
       return;
     }
     button.disabled = false;
-    this.find("problem").scrollIntoView({ block: "nearest" });
     this.find("code").focus();
   }
 }

@@ -134,7 +134,7 @@ async function enter() {
   const againS = await passage.enter();
   if (againS === null) return;
   link.ask();
-  if (againS) setTimeout(() => enterByItself((turnCame = true)), againS * 1000);
+  if (againS) setTimeout(() => enterByItself((turnCame = true)), againS * (1 + Math.random()) * 1000);
 }
 
 // The live region speaks when the visitor has come half way again, and at most once a minute.
@@ -167,7 +167,7 @@ function tidyAddress() {
 }
 
 function showProblem(text) {
-  showText("problem", text);
+  if (showText("problem", text) && text) find("problem").scrollIntoView({ block: "nearest" });
 }
 
 // Joining without leaving the page as long as it does not work; the page loads anew once it has.

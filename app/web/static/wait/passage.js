@@ -52,9 +52,10 @@ export class Passage {
   // nowhere to go), else the seconds after which another try makes sense; 0: none does.
   async enter() {
     if (!this.target) return null;
-    const answer = await this.#post(this.urls.enter, {});
+    const answer = await this.#post(`${this.urls.enter}?${new URLSearchParams({ target: this.target })}`, {});
     if (answer?.ok) {
-      location.assign(this.target);
+      const { target } = await answer.json();
+      location.assign(target);
       return null;
     }
     return !answer || answer.status >= 500 ? Number(answer?.headers.get("retry-after")) || 2 : 0;
