@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.errors import StoreUnavailable
 from app.rooms.offers import ALPHABET, FAILURES, OFFERS, digest, new_code
 from app.store import keys
 from app.web.qr import QUIET, qr_code
@@ -239,3 +240,21 @@ def test_the_picture_is_the_code_module_by_module() -> None:
     inner = [row[QUIET:-QUIET] for row in drawn[QUIET:-QUIET]]
     assert inner == [list(row) for row in segno.make(link, error="q", micro=False, boost_error=False).matrix]
     assert not any(any(row) for row in drawn[:QUIET] + drawn[-QUIET:])
+
+
+async def test_with_the_store_away_both_sides_are_told_to_try_again_and_the_code_is_not_used_up(
+    shop: Visitors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise StoreUnavailable
+
+    await shop.make()
+    place = await shop.join()
+    offer = await offered(shop, place)
+    with monkeypatch.context() as away:
+        away.setattr(shop.services.store, "run", refuse)
+        for answer in (await shop.post("carry", place), await take(shop, offer["code"])):
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        form = await shop.client.post(f"{ROOM}/takeover", headers=FORM, content=f"code={offer['code']}")
+        assert form.headers["location"] == "../shop?problem=store-unavailable"
+    assert (await take(shop, offer["code"])).status_code == 200

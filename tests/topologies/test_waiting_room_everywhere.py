@@ -65,6 +65,19 @@ async def test_an_idempotency_key_holds_across_replicas(store_url: str) -> None:
         assert len({answer.json()["position"] for answer in answers}) == 1
 
 
+async def test_a_place_is_taken_to_another_device_at_another_replica(store_url: str) -> None:
+    async with waiting_rooms(store_url) as (first, _), waiting_rooms(store_url) as (second, _):
+        for room in ("default", "concert", "matinee"):
+            ticket = (await first.post(f"/rooms/{room}/join")).json()
+            bearer = {"Authorization": f"Bearer {ticket['token']}"}
+            offer = (await first.post(f"/rooms/{room}/carry", headers=bearer)).json()
+            taken = [await c.post(f"/rooms/{room}/takeover", json={"code": offer["code"]}) for c in (second, first)]
+            assert [answer.status_code for answer in taken] == [200, 410]
+            assert taken[0].json()["place"]["token"] == ticket["token"]
+            look = await second.get(f"/rooms/{room}/carry/{offer['offerId']}", headers=bearer)
+            assert look.json()["state"] == "taken"
+
+
 async def test_replicas_share_keys_and_a_pause_reaches_all(store_url: str) -> None:
     async with waiting_rooms(store_url) as (first, services), waiting_rooms(store_url) as (second, _):
         tickets = [(await first.post("/join")).json() for _ in range(5)]

@@ -176,3 +176,17 @@ async def test_a_page_with_scripts_learns_where_to_go_from_entering(client: http
         entered = await client.post("/rooms/concert/enter", params={"target": wanted}, headers=own)
         assert entered.json()["target"] == leads
     assert "target" not in (await client.post("/rooms/concert/renew", headers=own)).json()
+
+
+async def test_under_a_prefix_the_page_leads_to_the_site_around_it_and_links_to_itself(server: RealServer) -> None:
+    settings = make_settings(redis_url=server.url, root_path="/_queue", refresh_interval=0.02, window_size=2)
+    async with running_app(settings) as (client, services):
+        await eventually(lambda: services.has_snapshot and not services.rooms.get("default").snapshot.healing)  # type: ignore[union-attr]
+        assert data_of(await client.get("/_queue/rooms/default"))["target"] == "/"
+        await client.post("/_queue/rooms/default/join", headers=FORM)
+        for prefix in ("/_queue", ""):  # whether the proxy strips it or not
+            page = await client.post(f"{prefix}/rooms/default/carry", headers=FORM)
+            assert 'href="http://localhost:3000/_queue/rooms/default#place=' in page.text
+            assert 'action="../../rooms/default/takeover"' in page.text
+        entered = await client.post("/_queue/rooms/default/enter", headers=FORM)
+        assert entered.headers["location"] == "/"
