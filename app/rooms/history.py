@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from app.errors import StoreUnavailable
 from app.rooms.room import Room
 from app.rooms.rooms import SCRIPTS, Rooms
 from app.rooms.series import EVERY_MS, KEEP, SMOOTH_MS, Point, Rates, Sample, parse_sample, series
@@ -102,7 +101,7 @@ class History:
                 for room in part
             ]
             for room, reply in zip(part, await self._store.run_many(calls, purpose="background"), strict=True):
-                if isinstance(reply, StoreUnavailable):
+                if isinstance(reply, Exception):
                     continue
                 now_ms, *samples = reply
                 points = series(_parse(samples), now_ms)

@@ -4,13 +4,16 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import PHONE, Visit
 from tests.browser.test_waiting_page import assert_accessible, fill_line
+from tests.conftest import make_settings
 from tests.support.dashboard import TOKEN
-from tests.support.live import LiveApp
+from tests.support.live import LiveApp, live_app
 from tests.support.looks import look_like
+from tests.support.servers import RealServer
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -92,3 +95,74 @@ async def test_without_a_stream_the_page_asks_by_itself(live: LiveApp, visit: Vi
     await expect(page.locator("#link")).to_have_text("Asking every few seconds", timeout=20_000)
     await fill_line(live, 3)
     await figure(page, "default", "Waiting", "1")
+
+
+async def test_a_hidden_tab_holds_no_stream_and_catches_up_when_it_is_seen(live: LiveApp, visit: Visit) -> None:
+    page = await signed_in(visit)
+    feed = live.server.config.app.feed  # type: ignore[union-attr]
+    await eventually(lambda: feed.viewers == 1)
+    await turn_to(page, "hidden")
+    await eventually(lambda: feed.viewers == 0)
+    await fill_line(live, 4)
+    await turn_to(page, "visible")
+    await figure(page, "default", "Waiting", "2")
+    await eventually(lambda: feed.viewers == 1)
+
+
+async def turn_to(page: Page, visibility: str) -> None:
+    """What a browser says when a tab goes behind others, or comes back."""
+    await page.evaluate(
+        """(state) => {
+            Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        visibility,
+    )
+
+
+async def test_an_outage_is_said_and_over_by_itself(
+    browser: Browser, own_server: RealServer, screenshot: Screenshot
+) -> None:
+    settings = make_settings(redis_url=own_server.url, rooms="default,concert", refresh_interval=0.02)
+    async with live_app(settings) as live, await browser.new_context() as context:
+        page = await context.new_page()
+        await page.goto(live.url + "/admin/rooms/concert")
+        own_server.kill()
+        await eventually(lambda: not live.services.store_is_up)
+        await page.get_by_label("Admin token").fill(TOKEN)  # signing in works all the same
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#link")).to_have_text(
+            "The store is away. Figures stand still and nothing can be changed.", timeout=20_000
+        )
+        await expect(page.locator("#condition")).to_contain_text("Store away: old figures")
+        await page.get_by_role("button", name="Close", exact=True).click()
+        await page.get_by_role("dialog").get_by_role("button", name="Close", exact=True).click()
+        await expect(page.locator("#toasts [data-tone=bad]")).to_contain_text("The store cannot be reached right now")
+        await assert_accessible(page)
+        await screenshot(page, "admin-outage")
+        own_server.start()
+        await expect(page.locator("#link")).to_have_text("Live", timeout=20_000)
+        await expect(page.locator("#condition")).to_contain_text("Open")
+        await expect(page.get_by_text("Nothing yet.")).to_be_visible()
+
+
+async def test_everything_can_be_reached_by_keyboard(live: LiveApp, visit: Visit) -> None:
+    page = await signed_in(visit, "/admin/rooms/default")
+    await page.evaluate("document.activeElement.blur()")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="To the content")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Pause")).to_be_focused()
+    await page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()  # not what hurts
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_be_hidden()
+    await expect(page.get_by_role("button", name="Pause")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#condition")).to_contain_text("Paused")
+    await expect(page.get_by_role("button", name="Resume")).to_be_focused()

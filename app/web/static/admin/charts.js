@@ -16,7 +16,7 @@ export class Chart {
     this.values = lines.map(() => el("b"));
     const legend = el("ul", { class: "legend" }, ...lines.map((line, i) =>
       el("li", {}, el("span", { class: `swatch swatch-${i}`, "data-colour": line.colour, "aria-hidden": "true" }), line.label, " ", this.values[i])));
-    this.plot = el("div", { class: "plot", role: "img" });
+    this.plot = el("div", { class: "plot", role: "img", "aria-label": heading });
     this.table = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${heading}, minute by minute` });
     this.details = el("details", { ontoggle: () => this.showTable() }, el("summary", {}, "As a table"), this.table);
     this.heading = heading;
@@ -50,7 +50,7 @@ export class Chart {
       hooks: { setCursor: [(chart) => this.tell(chart.cursor.idx ?? this.history.at.length - 1)] },
       scales: { y: { range: (_, low, high) => [0, Math.max(1, (high ?? 0) * 1.15)] } },
       axes: [
-        { ...axis, values: (_, ticks) => ticks.map((s) => clock.format(s * 1000)), space: 60 },
+        { ...axis, values: (_, ticks) => ticks.map((s) => clock.format(s * 1000)), space: 60, size: 34 },
         { ...axis, values: (_, ticks) => ticks.map(this.say), size: 56 },
       ],
       series: [

@@ -43,15 +43,16 @@ export function confirm({ heading, lines, action, danger = false, typed = null, 
   });
 }
 
-// Do something with a button out of reach meanwhile; what goes wrong is said.
+// Do something once, however often its button is pressed meanwhile; what goes wrong is said.
+// The button is not disabled for it, which would take the focus away from whoever uses the keyboard.
 export async function doing(button, work, say) {
-  button.disabled = true;
+  if (button.getAttribute("aria-disabled") === "true") return;
+  button.setAttribute("aria-disabled", "true");
   try {
     await work();
   } catch (error) {
     say(error.message);
   } finally {
-    button.disabled = false;
-    if (document.activeElement === document.body) button.focus();
+    button.removeAttribute("aria-disabled");
   }
 }

@@ -17,7 +17,11 @@ export class Feed {
     this.take({ ...data.overview, everything: true });
     this.listen();
     setInterval(() => this.check(), 1000);
-    document.addEventListener("visibilitychange", () => this.check());
+    // Nobody looks at a hidden tab, and browsers open only so many connections to one host.
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "hidden") this.source.close();
+      else this.listen();
+    });
   }
 
   listen() {
@@ -25,13 +29,9 @@ export class Feed {
     this.triedAt = performance.now();
     this.source = new EventSource(`${data.root}admin/events`);
     this.source.addEventListener("message", (event) => {
-      this.pushed = true;
       this.heard(JSON.parse(event.data));
     });
     this.source.addEventListener("signed-out", signedOut);
-    this.source.addEventListener("error", () => {
-      this.pushed = false;
-    });
   }
 
   heard(news) {
@@ -50,10 +50,10 @@ export class Feed {
 
   // Once a second: is the stream still speaking?
   check() {
+    if (document.visibilityState === "hidden") return;
     const now = performance.now();
     if (now - this.heardAt > SILENT_MS) {
-      this.pushed = false;
-      if (document.visibilityState === "visible") this.ask();
+      this.ask();
       if (now - this.triedAt > TRY_STREAM_EVERY_MS) this.listen();
     }
     this.tell();

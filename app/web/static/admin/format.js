@@ -20,11 +20,18 @@ export function duration(seconds) {
 // What somebody who joins now may expect.
 export function wait(room) {
   const { waitSeconds: expected, waitLowSeconds: low, waitHighSeconds: high } = room;
+  if (room.paused) return "stands still";
   if (expected === undefined || expected === null) return "not known";
   if (expected === 0 && low === 0 && high === 0) return "none";
   if (high === undefined || high === null) return `${duration(Math.max(low, expected))} or more`;
   const [from, to] = [duration(low), duration(high)];
   return from === to ? from : `${from} – ${to}`;
+}
+
+// How far the capacity is used, in words; null where there is none.
+export function active(room) {
+  if (room.maxActive === undefined || room.maxActive === null) return null;
+  return `${number(room.onTurn + room.inside)} of ${number(room.maxActive)} active`;
 }
 
 // Tone is the colour; the icon and the words say the same without it.

@@ -6,7 +6,7 @@ import { Chart } from "./charts.js";
 import { confirm, doing } from "./dialog.js";
 import { figure, find, put, set, toast } from "./dom.js";
 import { Feed } from "./feed.js";
-import { condition, duration, number, rate, wait } from "./format.js";
+import { active, condition, duration, number, rate, wait } from "./format.js";
 import { History } from "./history.js";
 import { Settings } from "./settings.js";
 
@@ -72,6 +72,7 @@ function show(now) {
   const [icon, words] = find("condition").children;
   put(icon, state.icon);
   put(words, state.words);
+  put(find("capacity"), active(now) ?? "");
   put(find("title"), now.title ?? "");
   find("title").hidden = !now.title;
   figures.waiting(number(now.waiting) + (now.maxWaiting ? ` of ${number(now.maxWaiting)}` : ""));
@@ -82,10 +83,12 @@ function show(now) {
   figures.admitted(rate(now.admittedPerMinute));
   figures.abandoned(rate(now.abandonedPerMinute));
   figures.polls(rate(now.pollsPerSecond));
+  const focused = document.activeElement;
   find("pause").hidden = now.paused;
   find("resume").hidden = !now.paused;
   find("close").hidden = find("drain").hidden = now.closed;
   find("open").hidden = !now.closed;
+  if (focused.hidden) document.querySelector("[data-living] > button:not([hidden])").focus();  // Resume after Pause
   settings.seen(now.settingsVersion);
   followAudit(now);
 }
@@ -98,7 +101,7 @@ async function verb(name, done, body = {}) {
 
 // What somebody else did shows as well.
 function followAudit(now) {
-  const state = [now.epoch, now.settingsVersion, now.paused, now.closed].join();
+  const state = [now.epoch, now.settingsVersion, now.condition].join();
   if (followed !== null && followed !== state) showAudit(room);
   followed = state;
 }

@@ -4,7 +4,7 @@ import { call, data } from "./api.js";
 import { confirm, doing } from "./dialog.js";
 import { el, figure, find, put, set, toast } from "./dom.js";
 import { Feed } from "./feed.js";
-import { condition, number, rate, wait } from "./format.js";
+import { active, condition, number, rate, wait } from "./format.js";
 
 const totals = {
   waiting: figure(find("totals"), "Waiting"),
@@ -24,17 +24,18 @@ class Card {
     this.words = el("span");
     this.title = el("p", { class: "soft", dir: "auto" });
     this.condition = el("p", { class: "condition" }, this.icon, " ", this.words);
+    this.capacity = el("p", { class: "soft" });
     const figures = el("dl", { class: "figures" });
     this.figures = {
       waiting: figure(figures, "Waiting"),
       onTurn: figure(figures, "On turn"),
       inside: figure(figures, "Inside"),
-      wait: figure(figures, "Wait for a newcomer"),
-      joins: figure(figures, "Joins a minute"),
-      admitted: figure(figures, "Let in a minute"),
+      wait: figure(figures, "Wait now"),
+      joins: figure(figures, "Joins/min"),
+      admitted: figure(figures, "Let in/min"),
     };
     const link = el("a", { href: `${data.root}admin/rooms/${name}` }, name);
-    this.node = el("li", { class: "card" }, el("h2", {}, link), this.title, this.condition, figures);
+    this.node = el("li", { class: "card" }, el("h2", {}, link), this.title, this.condition, figures, this.capacity);
   }
 
   show(room) {
@@ -44,10 +45,11 @@ class Card {
     put(this.words, state.words);
     put(this.title, room.title ?? "");
     this.title.hidden = !room.title;
-    const limit = room.maxActive === undefined || room.maxActive === null ? "" : ` of ${number(room.maxActive)}`;
+    put(this.capacity, active(room) ?? "");
+    this.capacity.hidden = active(room) === null;
     this.figures.waiting(number(room.waiting));
     this.figures.onTurn(number(room.onTurn));
-    this.figures.inside(number(room.inside) + limit);
+    this.figures.inside(number(room.inside));
     this.figures.wait(wait(room));
     this.figures.joins(rate(room.joinsPerMinute));
     this.figures.admitted(rate(room.admittedPerMinute));
