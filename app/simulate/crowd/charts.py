@@ -18,6 +18,8 @@ WIDTH, HEIGHT = 720, 300
 LEFT, RIGHT, TOP, BOTTOM = 64, 14, 14, 46
 TICKS = 6
 TABLE_ROWS = 24
+LEAST = 1e-6
+"""What is smaller is nothing."""
 MOST_DOTS = 6000
 
 
@@ -70,8 +72,9 @@ class Scale:
 
     def __init__(self, most: float, start: float, end: float, *, to_round: bool) -> None:
         """From 0 to `most`, or a round number from there on, drawn between `start` and `end`."""
+        most = most if most > LEAST else 0.0
         self.step = _round_step(most / TICKS)
-        self.most = max(self.step, ceil(most / self.step - 1e-9) * self.step) if to_round or most <= 0 else most
+        self.most = max(self.step, ceil(most / self.step - 1e-9) * self.step) if to_round or most == 0 else most
         self._start = start
         self._per_unit = (end - start) / self.most
 

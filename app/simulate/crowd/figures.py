@@ -62,8 +62,10 @@ class Estimates(NamedTuple):
     within: int
     sooner: int
     later: int
-    unknown: int
-    """The truth was not seen, or no upper bound was told."""
+    open_ended: int
+    """Without an upper bound, which says too little to come true; these and the next are not among those told."""
+    unseen: int
+    """The truth was not seen: the visitor left, or the run ended before."""
 
     @property
     def share(self) -> float:
@@ -230,15 +232,15 @@ def compare_estimates(recording: Recording, journeys: Iterable[Journey], *, firs
                 end_s = recording.took_s if place.left_s is None else place.left_s
                 counts[_compare(answer, place.admitted_after_s, place.admitted_s, end_s)] += 1
     told = counts["within"] + counts["sooner"] + counts["later"]
-    return Estimates(told, counts["within"], counts["sooner"], counts["later"], counts["unknown"])
+    return Estimates(told, counts["within"], counts["sooner"], counts["later"], counts["open"], counts["unseen"])
 
 
 def _compare(answer: Event, after_s: float, admitted_s: float | None, end_s: float) -> str:
     if answer.high_s is None:
-        return "unknown"
+        return "open"
     latest_s = answer.got_s + answer.high_s + ESTIMATE_SLACK_S
     if admitted_s is None:
-        return "later" if end_s > latest_s else "unknown"
+        return "later" if end_s > latest_s else "unseen"
     if admitted_s < answer.sent_s + answer.low_s - ESTIMATE_SLACK_S:
         return "sooner"
     return "later" if after_s > latest_s else "within"

@@ -11,7 +11,7 @@ from app.simulate.crowd.figures import ArrivalSlot, Bar, Estimates, Figures
 from app.simulate.crowd.journeys import Outcome
 from app.simulate.crowd.record import End, Recording
 
-BAR_WIDTH = 40
+BAR_WIDTH = 30
 SLOW_PLAYER_S = 1.0
 MOST_ERRORS = 8
 
@@ -65,7 +65,7 @@ def arrivals_picture(slots: Sequence[ArrivalSlot]) -> RenderableType:
         line.append("░" * (high - middle), style="cyan")
         line.append(" " * (BAR_WIDTH + 2 - max(middle, high)))
         told = f"{slot.median_s:.1f} s, {slot.high_s:.1f} s" if slot.admitted else "nobody yet"
-        line.append(f"{told}  ({slot.admitted} of {slot.came} let in)", style="dim")
+        line.append(f"{told:16} {slot.admitted}/{slot.came} let in", style="dim")
         lines.append(line)
     return Group(*lines)
 
@@ -117,11 +117,12 @@ def load_lines(figures: Figures) -> RenderableType:
 
 def told_estimates(figures: Estimates) -> str:
     """How estimates fared, in words."""
+    rest = f"{figures.open_ended} more had no upper bound, of {figures.unseen} the truth was not seen"
     if not figures.told:
-        return "none could be compared with the truth"
+        return f"none to compare with the truth; {rest}"
     return (
         f"{figures.share:.1%} of {figures.told} ranges came true "
-        f"({figures.sooner} sooner, {figures.later} later, {figures.unknown} not known)"
+        f"({figures.sooner} sooner, {figures.later} later); {rest}"
     )
 
 
