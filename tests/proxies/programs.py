@@ -130,7 +130,8 @@ def _write_main(proxy: Proxy, before: str = "") -> Mapping[str, str]:
 def _write_nginx(proxy: Proxy) -> None:
     folders = _write_main(proxy)
     proxy.put("nginx/stanchion.conf", "conf.d/stanchion.conf", folders)
-    proxy.put("nginx/stanchion-headers.conf", "snippets/stanchion-headers.conf", folders)
+    for snippet in ("ask", "gate", "headers"):
+        proxy.put(f"nginx/stanchion-{snippet}.conf", f"snippets/stanchion-{snippet}.conf", folders)
     proxy.put("please-wait.html", "please-wait.html", {})
 
 

@@ -73,7 +73,7 @@ def test_ingress_nginx_is_valid_and_asks_by_status() -> None:
 
 
 def test_the_paths_that_they_open_are_the_ones_that_are_run_with_nginx() -> None:
-    nginx = (EXAMPLES / "nginx" / "stanchion.conf").read_text(encoding="utf-8")
+    nginx = (EXAMPLES / "nginx" / "stanchion-gate.conf").read_text(encoding="utf-8")
     (listed,) = re.findall(r"location ~ \^/_queue/\(([^)]+)\)", nginx)
     opened = {part.replace("\\", "").rstrip("/") for part in listed.split("|")}
     (traefik,) = _documents("traefik/dynamic.yaml")
