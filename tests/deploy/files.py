@@ -95,9 +95,16 @@ def image_environment() -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
+def nginx_files() -> dict[str, Path]:
+    """What docker-compose.yml mounts into nginx's container: files and folders of ours by their place there."""
+    files = {}
+    for mount in compose()["services"]["nginx"]["volumes"]:
+        source, target, mode = str(mount).split(":")
+        assert mode == "ro"
+        files[target] = ROOT / source
+    return files
+
+
 def nginx_conf() -> str:
     """nginx's configuration as docker-compose.yml mounts it."""
-    (mount,) = compose()["services"]["nginx"]["volumes"]
-    source, target, mode = str(mount).split(":")
-    assert (target, mode) == ("/etc/nginx/nginx.conf", "ro")
-    return (ROOT / source).read_text(encoding="utf-8")
+    return nginx_files()["/etc/nginx/nginx.conf"].read_text(encoding="utf-8")

@@ -20,6 +20,7 @@ from tests.deploy.files import (
     compose_source,
     image_environment,
     nginx_conf,
+    nginx_files,
     replicas,
 )
 
@@ -71,8 +72,8 @@ def test_every_image_has_an_exact_version_and_every_root_is_read_only(name: str)
 
 def test_only_nginx_is_published_and_only_on_this_machine() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published == {"nginx": ["127.0.0.1:8080:8080"]}
-    assert "listen 8080" in nginx_conf()
+    assert published == {"nginx": ["127.0.0.1:8080:8080", "127.0.0.1:8000:8000"]}
+    assert set(re.findall(r"listen (\d+)", nginx_conf())) == {"8080", "8000"}
     assert compose()["networks"]["store"] == {"internal": True}
     assert SERVICES["store"]["networks"] == ["store"]
 
@@ -115,7 +116,7 @@ def test_a_stopping_replica_has_the_time_that_its_settings_promise() -> None:
 
 def test_nginx_knows_the_replicas_and_is_the_one_proxy_they_trust() -> None:
     port = image_environment()["PORT"]
-    upstream = re.findall(r"^\s*server (\S+?):(\d+) ", nginx_conf(), flags=re.MULTILINE)
+    upstream = re.findall(r"^\s*server (replica\S+?):(\d+) ", nginx_conf(), flags=re.MULTILINE)
     assert upstream == [(name, port) for name in replicas()]
     own = SERVICES["nginx"]["networks"]["front"]["ipv4_address"]
     (network,) = compose()["networks"]["front"]["ipam"]["config"]
@@ -124,6 +125,32 @@ def test_nginx_knows_the_replicas_and_is_the_one_proxy_they_trust() -> None:
     for name, service in replicas().items():
         assert service["environment"]["TRUSTED_PROXIES"] == own
         assert hosts[name] == service["networks"]["front"]["ipv4_address"]
+
+
+def test_nginx_finds_what_it_includes_and_the_site_that_it_guards() -> None:
+    files = nginx_files()
+    wanted = re.findall(r"include (\S+);", nginx_conf())
+    snippets = files["/etc/nginx/snippets"]
+    wanted += [
+        name for path in snippets.iterdir() for name in re.findall(r"^\s*include (\S+);", path.read_text(), re.M)
+    ]
+    for name in wanted:
+        assert (snippets / name.removeprefix("/etc/nginx/snippets/")).is_file(), f"{name} is not there"
+    assert files["/etc/nginx/please-wait.html"].is_file()
+    site = SERVICES["site"]
+    command = site["command"]
+    port = command[command.index("--port") + 1]
+    assert re.findall(r"^\s*server site:(\d+);", nginx_conf(), flags=re.MULTILINE) == [port]
+    hosts = dict(entry.split(":") for entry in SERVICES["nginx"]["extra_hosts"])
+    assert hosts["site"] == site["networks"]["front"]["ipv4_address"]
+    assert "ports" not in site, "nobody gets past nginx"
+
+
+def test_the_sites_visitors_find_the_waiting_room_where_the_replicas_say_it_is() -> None:
+    gate = (nginx_files()["/etc/nginx/snippets"] / "stanchion-gate.conf").read_text(encoding="utf-8")
+    for service in replicas().values():
+        prefix = service["environment"]["ROOT_PATH"]
+        assert f"http://replicas{prefix}/gate/default?mode=status" in gate
 
 
 def test_nginx_closes_idle_connections_before_a_replica_does() -> None:

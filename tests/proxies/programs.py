@@ -154,8 +154,27 @@ def _write_nginx_passes(proxy: Proxy) -> None:
     proxy.put("../recipes/passes.js", "passes.js", {})
 
 
+def _write_nginx_compose(proxy: Proxy) -> None:
+    """docker-compose.yml's own nginx, with its names and ports in the place of this test's."""
+    folders = {
+        **{f"replica{number}:3000": f"127.0.0.1:{proxy.replica_port}" for number in (1, 2, 3)},
+        "site:8000": f"127.0.0.1:{proxy.site_port}",
+        "listen 8000;": f"listen 127.0.0.1:{proxy.port};",
+        "listen 8080": f"listen 127.0.0.1:{proxy.inner_port}",
+        "/tmp/": f"{proxy.folder}/",
+        "/etc/nginx/": f"{proxy.folder}/",
+    }
+    if os.geteuid() == 0:
+        folders["worker_processes auto;"] = "worker_processes auto; user root;"
+    proxy.put("../nginx.conf", "nginx.conf", folders)
+    for snippet in ("ask", "gate", "headers"):
+        proxy.put(f"nginx/stanchion-{snippet}.conf", f"snippets/stanchion-{snippet}.conf", folders)
+    proxy.put("please-wait.html", "please-wait.html", {})
+
+
 _WRITERS = {
     "nginx": _write_nginx,
+    "nginx-compose": _write_nginx_compose,
     "nginx-passes": _write_nginx_passes,
     "caddy": _write_caddy,
     "haproxy": _write_haproxy,
