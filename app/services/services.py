@@ -21,6 +21,7 @@ from app.scheduler.housekeeping import Housekeeping
 from app.scheduler.leader import Leader
 from app.services.background import run_in_background
 from app.services.carrying import Carrying
+from app.services.entries import Entries
 from app.services.guests import Guests, fetch_keys
 from app.services.locks import open_locks, open_upstream
 from app.services.rooms_file import follow_rooms_file, read_rooms_file
@@ -54,6 +55,7 @@ class Services:
     carrying: Carrying
     operator: Operator
     vips: Vips
+    entries: Entries
     history: History
     guests: Guests
     sign_ins: SignIns
@@ -117,6 +119,7 @@ async def open_services(
             carrying=Carrying(visits, Offers(store)),
             operator=operator,
             vips=Vips(operator, store, clock),
+            entries=Entries(passes, store, clock),
             history=History(rooms, store, lambda: leader.leading),
             guests=Guests(Identities(fetch_keys, clock), _pepper(settings), settings.ticket_ttl),
             sign_ins=SignIns(_admin_token(settings), settings.deployment, store, clock),

@@ -25,6 +25,7 @@ Hash tags keep what one script touches in one cluster slot: one tag per room, lo
     stanchion:{room:NAME}:who:HASH   string  ticket of an identity                    TICKET_TTL   rooms
     stanchion:{room:NAME}:offer:DIGEST  string  place for whoever brings the code     300 s        rooms.offers
     stanchion:{room:NAME}:codes:HASH  string  codes made or tried of late             60 s, 3600 s rooms.offers
+    stanchion:{room:NAME}:entry:HASH string  session that an entry code stands for    60 s         services.entries
     stanchion:{room:NAME}:once:HASH  string  a code for one use that was used         its life     services.vips
     stanchion:{rooms}:index          hash    room -> "live:N" or "gone:N" (see index) permanent    rooms.directory
     stanchion:{room:NAME}:op:ID      string  reply of a join batch, for its retry     10 s         rooms
@@ -135,6 +136,11 @@ def room_offer(room: str, offer_id: str) -> str:
 def room_codes(room: str, who: str) -> str:
     """How many codes were made for a place, or tried from an address, of late."""
     return f"{PREFIX}{{room:{room}}}:codes:{sha256(who.encode()).hexdigest()[:32]}"
+
+
+def room_entry(room: str, digest: str) -> str:
+    """The session that an entry code stands for, by the code's digest."""
+    return f"{PREFIX}{{room:{room}}}:entry:{digest}"
 
 
 def room_once(room: str, code: str) -> str:

@@ -9,9 +9,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
 from app.errors import StanchionError
-from app.rooms.room import Room
 from app.web.bodies import NO_STORE
-from app.web.targets import MAX_TARGET, checked_target, default_target
+from app.web.targets import MAX_TARGET
 
 
 def is_page_form(headers: Mapping[bytes, bytes]) -> bool:
@@ -24,17 +23,6 @@ def is_page_form(headers: Mapping[bytes, bytes]) -> bool:
 def posted_by_page(request: Request) -> bool:
     """The same of a request behind the router."""
     return is_page_form(dict(request.scope["headers"]))
-
-
-def on_to_target(request: Request, room: Room) -> Response:
-    """Send the browser on to the site."""
-    return RedirectResponse(target_of(request, room), 303, headers=NO_STORE)
-
-
-def target_of(request: Request, room: Room) -> str:
-    """Where the visitor wanted to go by the query's `target`, if that is allowed, else where the room says."""
-    wanted = request.query_params.get("target", "")
-    return checked_target(wanted, room.settings, request.headers.get("host", "")) or default_target(room.settings)
 
 
 def back_to_page(request: Request, problem: StanchionError | None = None, *, target: str | None = None) -> Response:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from app.errors import NotFound, PassRefused, StanchionError, TicketRefused, Unauthorized
 from app.rooms.room import Room
@@ -16,9 +16,10 @@ from app.tickets.passes import IssuedPass
 from app.web.access import bearer_token
 from app.web.bodies import NO_STORE, Wire, answer
 from app.web.cookies import CARRIER, pass_cookie, pass_in_cookies, ticket_in_cookies
+from app.web.entry import way_on
 from app.web.operations import Answer, Handler, Operation, services_of
 from app.web.origins import Origins
-from app.web.page_forms import back_to_page, is_page_form, on_to_target, posted_by_page, target_of
+from app.web.page_forms import back_to_page, is_page_form, posted_by_page
 from app.web.proxies import Proxies
 
 TICKET, PASS = "ticket", "pass"
@@ -39,7 +40,11 @@ class SessionAnswer(Wire):
     ends_at: datetime = Field(description="When it ends unless it is renewed.")
     ends_in_seconds: float
     renewable_until: datetime = Field(description="No renewal reaches further than this.")
-    target: str | None = Field(None, description="From entering: where the visitor goes on to.")
+    target: str | None = Field(
+        None,
+        description="From entering: where the visitor goes on to. On a page of our own, with an entry code where that is "
+        "another host.",
+    )
 
 
 class EnterQuery(Wire):
@@ -52,10 +57,11 @@ async def enter(request: Request) -> Response:
     """Turn the visitor's open turn into a session; again gives the same one."""
     room, visitor = await visitor_of(request, (TICKET, PASS))
     admission = await services_of(request).visits.enter(room, visitor)
+    target = await way_on(request, room, admission.issued if _from_own_page(request) else None)
     if posted_by_page(request):
-        response = on_to_target(request, room)
+        response: Response = RedirectResponse(target, 303, headers=NO_STORE)
     else:
-        response = _answer(request, room, admission, target_of(request, room))
+        response = _answer(request, room, admission, target)
     return _with_pass_cookie(request, response, room, admission.issued)
 
 
@@ -167,13 +173,19 @@ def _answer(request: Request, room: Room, admission: Admission, target: str | No
 def _with_pass_cookie(request: Request, response: Response, room: Room, issued: IssuedPass | None) -> Response:
     """Give a browser on a page of our own host its pass as a cookie, too, or take it away."""
     settings, headers = services_of(request).settings, dict(request.scope["headers"])
-    from_browser = b"origin" in headers or b"sec-fetch-site" in headers or is_page_form(headers)
-    if from_browser and Origins(settings).from_own_page(headers):
+    if _from_own_page(request):
         secure = Proxies(settings).is_https(request.scope, headers)
         token, max_age_s = (issued.token, issued.claims.expires_s - issued.claims.issued_s) if issued else (b"", 0)
         cookie = pass_cookie(room.name_bytes, token, secure=secure, max_age_s=max_age_s)
         response.headers.append("set-cookie", cookie.decode("latin-1"))
     return response
+
+
+def _from_own_page(request: Request) -> bool:
+    """Whether a browser asks, on a page of our own host."""
+    headers = dict(request.scope["headers"])
+    from_browser = b"origin" in headers or b"sec-fetch-site" in headers or is_page_form(headers)
+    return from_browser and Origins(services_of(request).settings).from_own_page(headers)
 
 
 def _cors(request: Request) -> dict[str, str]:

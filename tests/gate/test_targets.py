@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.rooms.gate import RoomGate
 from app.rooms.settings import RoomSettings
+from app.web.entry import ENTRY_PARAMETER, entry_in, without_entry
 from app.web.targets import MAX_TARGET, checked_target, default_target
 from tests.support import tools
 
@@ -232,3 +233,19 @@ def test_a_browsers_own_reader_of_addresses_arrives_at_an_allowed_host_too() -> 
         scheme, host, user, password, href = json.loads(line)
         assert (user, password) == ("", ""), target
         assert _is_allowed(host, scheme.removesuffix(":")), (target, href)
+
+
+QUERIES = st.text(alphabet="ab=&%2?+-", max_size=30)
+
+
+@given(QUERIES, QUERIES, st.sampled_from(["", "#top"]))
+def test_a_code_put_in_is_taken_out_again_and_nothing_else(before: str, after: str, fragment: str) -> None:
+    assert without_entry(f"/p?{before}{fragment}") == f"/p?{before}{fragment}"
+    uri = f"/p?{before}&{ENTRY_PARAMETER}=abc&{after}{fragment}"
+    assert without_entry(uri) == f"/p?{before}&{after}{fragment}"
+    assert entry_in(uri.partition("#")[0]) == "abc"
+
+
+def test_a_code_is_taken_out_however_its_name_is_written() -> None:
+    assert without_entry(f"/p?{ENTRY_PARAMETER}=a&x=1&waiting-room%2Dentry=b") == "/p?x=1"
+    assert without_entry(f"/p?{ENTRY_PARAMETER}=a") == "/p"

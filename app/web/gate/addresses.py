@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 from app.rooms.room import Room
+from app.web.entry import without_entry
 from app.web.gate.original import Original
 from app.web.targets import checked_target, is_allowed_host
 
@@ -15,7 +16,7 @@ class GateAddresses:
         own = f"{root_path}/rooms/{room.name}"
         given = room.settings.gate.page_url
         self._page = given or own
-        self._elsewhere = given is not None and not given.startswith("/")
+        self.page_lives_apart = given is not None and not given.startswith("/")
         base = given.partition("?")[0] if given and given.partition("?")[0].endswith(f"/rooms/{room.name}") else own
         self.for_programs = {
             "room": room.name,
@@ -38,9 +39,10 @@ class GateAddresses:
         """
         if not original.uri.startswith("/") or original.method not in ("GET", "HEAD", ""):
             return None
-        if not self._elsewhere:
-            return checked_target(original.uri, self._settings, "")
+        uri = without_entry(original.uri)
+        if not self.page_lives_apart:
+            return checked_target(uri, self._settings, "")
         if not is_allowed_host(original.host, self._settings.gate):
             return None
         scheme = "https" if original.https else "http"
-        return checked_target(f"{scheme}://{original.host}{original.uri}", self._settings, "")
+        return checked_target(f"{scheme}://{original.host}{uri}", self._settings, "")

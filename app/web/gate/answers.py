@@ -38,6 +38,12 @@ def let_through(why: str, session: bytes = b"", cookie: bytes = b"") -> Answer:
     return Answer(why, 200, b"", own)
 
 
+def let_through_to(address: str, session: bytes, cookie: bytes) -> Answer:
+    """The visitor has a pass from now on, and asks again without what brought it."""
+    own = [NO_STORE, (b"location", address.encode("latin-1")), (b"x-waiting-room-session", session)]
+    return Answer("pass", 302, b"", [*own, (b"set-cookie", cookie)])
+
+
 class Refusals:
     """How one room turns away those who have to wait, as its settings are."""
 

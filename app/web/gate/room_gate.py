@@ -8,8 +8,9 @@ from app.rooms.room import Room
 from app.services import Services
 from app.tickets.passes import IssuedPass, Pass
 from app.web.cookies import CARRIER, pass_cookie, passes_in_cookies
+from app.web.entry import entry_in, without_entry
 from app.web.gate.addresses import GateAddresses
-from app.web.gate.answers import Answer, Refusals, let_through
+from app.web.gate.answers import Answer, Refusals, let_through, let_through_to
 from app.web.gate.asked import Asked
 from app.web.gate.bypass import SECRET_HEADER, Bypass
 from app.web.gate.inline import Inline
@@ -17,6 +18,7 @@ from app.web.gate.renewals import Renewals
 from app.web.gate.vip import VipDoor
 from app.web.gate.visitors import Headers, is_preflight, opens_tab
 from app.web.origins import Origins
+from app.web.targets import checked_target
 
 LOST_AFTER_MS = 3000
 """The store counts as lost when this replica has not heard of the room for so long: one slow answer opens no gate."""
@@ -32,6 +34,7 @@ class RoomGate:
     def __init__(self, room: Room, services: Services, renewals: Renewals, origins: Origins) -> None:
         self.room = room
         self._passes = services.passes
+        self._entries = services.entries
         self._vips = services.vips
         self._clock = services.clock
         self._renewals = renewals
@@ -44,7 +47,9 @@ class RoomGate:
         self._settings = self.room.settings
         self._bypass = Bypass(self._settings.gate.bypass)
         self._vip = VipDoor(self.room, self._vips, self._clock)
-        self._refusals = Refusals(self.room, GateAddresses(self.room, self._root), self._origins)
+        addresses = GateAddresses(self.room, self._root)
+        self._page_lives_apart = addresses.page_lives_apart
+        self._refusals = Refusals(self.room, addresses, self._origins)
 
     async def answer(self, asked: Asked, mode: str) -> Answer:
         """What the proxy gets for one request.
@@ -59,16 +64,20 @@ class RoomGate:
                 held = await self._live_pass(asked.headers, secure=asked.secure)
                 if held is not None:
                     return await self._let_holder(held, asked)
-            let_in = await self._let_newcomer(asked)
+            let_in = await self._let_newcomer(asked, by_status=mode == "status")
             if let_in is not None:
                 return let_in
         return self._refusals.answer(asked.original, asked.headers, lost=self._lost, by_status=mode == "status")
 
-    async def _let_newcomer(self, asked: Asked) -> Answer | None:
+    async def _let_newcomer(self, asked: Asked, *, by_status: bool) -> Answer | None:
         """The ways through for who has no pass."""
         original, headers, secure = asked.original, asked.headers, asked.secure
         if self._need_not_wait(asked):
             return let_through("bypass")
+        if self._page_lives_apart:
+            arrived = await self._from_the_page(asked, by_status=by_status)
+            if arrived is not None:
+                return arrived
         if self._vip.is_open:
             if b"cookie" in headers and self._vip.is_held(headers, secure=secure):
                 return let_through("bypass")
@@ -134,6 +143,23 @@ class RoomGate:
     def _cookie(self, issued: IssuedPass, *, secure: bool) -> bytes:
         age_s = issued.claims.expires_s - issued.claims.issued_s
         return pass_cookie(self.room.name_bytes, issued.token, secure=secure, max_age_s=age_s)
+
+    async def _from_the_page(self, asked: Asked, *, by_status: bool) -> Answer | None:
+        """Exchange the entry code of who comes from the waiting page on another host for the pass's cookie here."""
+        original = asked.original
+        code = entry_in(original.uri)
+        if code is None or not opens_tab(original.method, asked.headers):
+            return None
+        try:
+            issued = await self._entries.taken(self.room, code, original.host)
+        except StoreUnavailable:
+            return None
+        if issued is None:
+            return None
+        session, cookie = issued.claims.session_id.encode(), self._cookie(issued, secure=asked.secure)
+        # Not followed where a path could be read as another host, nor by proxies that cannot hand a redirect on.
+        address = None if by_status else checked_target(without_entry(original.uri), self._settings, "")
+        return let_through("pass", session, cookie) if address is None else let_through_to(address, session, cookie)
 
     def _need_not_wait(self, asked: Asked) -> bool:
         rules, original = self._bypass, asked.original
