@@ -166,3 +166,27 @@ async def test_everything_can_be_reached_by_keyboard(live: LiveApp, visit: Visit
     await page.keyboard.press("Enter")
     await expect(page.locator("#condition")).to_contain_text("Paused")
     await expect(page.get_by_role("button", name="Resume")).to_be_focused()
+
+
+async def test_among_many_rooms_some_are_found_and_trouble_shows_in_the_tab(
+    live: LiveApp, visit: Visit, screenshot: Screenshot
+) -> None:
+    page = await signed_in(visit)
+    await expect(page.get_by_label("Find rooms")).to_be_hidden()
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with httpx.AsyncClient(base_url=live.url, headers=headers) as client:
+        for number in range(9):
+            wish = {"room": f"hall-{number}", "settings": {"look": {"title": f"Stage {number}"}}}
+            (await client.post("/admin/api/rooms", json=wish)).raise_for_status()
+        change = {"settings": {"method": "reject"}}
+        (await client.patch("/admin/api/rooms/hall-7", json=change)).raise_for_status()
+    await expect(page.get_by_role("heading", level=2)).to_have_text(
+        ["default", "concert", *(f"hall-{number}" for number in range(9))]
+    )
+    await expect(page).to_have_title("(1 in trouble) Rooms – Stanchion")
+    await page.get_by_label("Find rooms").fill("STAGE 7")
+    await expect(page.get_by_role("heading", level=2)).to_have_text(["hall-7"])
+    await assert_accessible(page)
+    await screenshot(page, "admin-rooms-many")
+    await page.get_by_label("Find rooms").fill("")
+    await expect(page.get_by_role("heading", level=2)).to_have_count(11)

@@ -43,6 +43,7 @@ export class Feed {
     if (everything) this.rooms.clear();
     for (const room of rooms) this.rooms.set(room.room, room);
     for (const name of gone ?? []) this.rooms.delete(name);
+    this.changed = rooms;
     this.head = head;
     this.show(this);
     this.tell();

@@ -56,28 +56,45 @@ class Card {
   }
 }
 
-new Feed(({ rooms, head }) => {
+// With many rooms one wants to find some; what is bad comes to the eye by its colour, and to the tab by its title.
+const MANY = 8;
+
+function sift() {
+  const wanted = find("sought").value.trim().toLowerCase();
+  for (const [name, card] of cards) card.node.hidden = !`${name} ${card.title.textContent}`.toLowerCase().includes(wanted);
+}
+
+function putInOrder() {
+  const names = [...cards.keys()].sort((a, b) => (b === "default") - (a === "default") || (a < b ? -1 : 1));
+  find("rooms").append(...names.map((name) => cards.get(name).node));
+  find("sift").hidden = names.length <= MANY;
+}
+
+new Feed(({ rooms, changed, head }) => {
   const sum = (name) => [...rooms.values()].reduce((total, room) => total + room[name], 0);
   for (const [name, show] of Object.entries(totals)) show(number(sum(name)));
   for (const name of ["pending", "dead"]) {
     others[name](number(head.queues?.reduce((total, queue) => total + queue[name], 0)));
   }
   others.locks(number(head.locksHeld));
+  const before = cards.size;
+  for (const room of changed) {
+    if (!cards.has(room.room)) cards.set(room.room, new Card(room.room));
+    cards.get(room.room).show(room);
+  }
+  if (cards.size !== before) putInOrder();
   for (const [name, card] of cards) {
     if (rooms.has(name)) continue;
     card.node.remove();
     cards.delete(name);
   }
-  const names = [...rooms.keys()].sort((a, b) => (b === "default") - (a === "default") || (a < b ? -1 : 1));
-  names.forEach((name, place) => {
-    if (!cards.has(name)) cards.set(name, new Card(name));
-    const card = cards.get(name);
-    card.show(rooms.get(name));
-    const list = find("rooms");
-    if (list.children[place] !== card.node) list.insertBefore(card.node, list.children[place] ?? null);
-  });
+  sift();
+  const bad = [...rooms.values()].filter((room) => condition(room.condition).tone === "bad").length;
+  const title = `${bad > 0 ? `(${bad} in trouble) ` : ""}Rooms – Stanchion`;
+  if (document.title !== title) document.title = title;
 });
 
+find("sought").addEventListener("input", sift);
 find("new").addEventListener("click", () => doing(find("new"), async () => {
   const name = await confirm({
     heading: "A new room", action: "Make it",
