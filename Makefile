@@ -10,7 +10,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(STAMP)  ## Set everything up and start the product on http://localhost:3000
 	@exec $(BIN)/stanchion serve
@@ -26,6 +26,9 @@ test: $(DEV_STAMP)  ## Set everything up and run all tests, with branch coverage
 
 bench: $(STAMP)  ## Measure throughput, latency and CPU on loopback (needs wrk; PARTS=… for some only)
 	$(BIN)/python -m benchmarks $(PARTS)
+
+screenshots: $(DEV_STAMP)  ## Make the pictures of README and docs anew, from a demo (needs Chromium; some minutes)
+	$(BIN)/python -m tests.browser.pictures
 
 check: $(DEV_STAMP)  ## Only the linters and the type checker
 	$(BIN)/ruff format --check .
@@ -60,4 +63,4 @@ $(DEV_STAMP): pyproject.toml $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
-.PHONY: help run demo test bench chaos check format pins containers clean
+.PHONY: help run demo test bench chaos screenshots check format pins containers clean

@@ -32,7 +32,7 @@ def everything(
     service_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="The service. Default: 3000 or a free one.")
     ] = None,
-    crowd: Annotated[int, typer.Option(min=0, max=20_000, help="Visitors in ten minutes, besides you.")] = 700,
+    crowd: Annotated[int, typer.Option(min=0, max=20_000, help="Visitors in ten minutes, besides you.")] = 520,
     shoppers: Annotated[int, typer.Option(min=0, max=200, help="Visitors who go the whole way.")] = 6,
     folder: Annotated[
         Path | None, typer.Option(help="Keep data and logs here. Default: a temporary folder, removed at the end.")

@@ -218,9 +218,9 @@ def _parts(wanted: Wanted, token: str) -> Iterator[tuple[Part, str]]:
         yield Part("the shoppers", shoppers, clean, folder / "shoppers.log"), ""
     if wanted.crowd:
         crowd = ("simulate", "crowd", "--url", wanted.service_url, "--room", ROOM)
-        first = ("--visitors", str(ceil(wanted.crowd / 25)), "--over", str(FIRST_OVER_S), "--mix", "patient=1")
+        first = ("--visitors", str(ceil(wanted.crowd / 20)), "--over", str(FIRST_OVER_S), "--mix", "patient=1")
         yield Part("the first in line", (*crowd, *first), clean, folder / "first.log", "done"), ""
-        steady = ("--visitors", str(wanted.crowd), "--over", str(CROWD_OVER_S))
+        steady = ("--visitors", str(wanted.crowd), "--over", str(CROWD_OVER_S), "--time-limit", str(2 * CROWD_OVER_S))
         yield Part("the crowd", (*crowd, *steady), clean, folder / "crowd.log", "again"), ""
 
 

@@ -15,7 +15,7 @@ from app.logs import get_logger
 
 log = get_logger(__name__)
 
-BUYS = 0.25
+BUYS = 0.4
 """How many of them pay for the seat they looked at."""
 LOOK_S = (6.0, 20.0)
 HOME_S = (1.0, 8.0)
