@@ -167,3 +167,12 @@ async def test_every_language_says_it_on_a_small_phone(
         await assert_accessible(page)
     await screenshot(page, f"carry-{tag}")
     assert SCREENSHOTS.exists()
+
+
+async def test_where_its_script_cannot_be_loaded_the_form_still_works(live: LiveApp, visit: Visit) -> None:
+    page = await in_line(live, visit)
+    await page.route("**/carry.js", lambda route: route.abort())
+    await page.locator("#carry summary").click()
+    await page.get_by_role("button", name="Make a link").click()
+    await page.get_by_role("link", name="Back to your place").click()
+    await expect(page.locator("#fact-position dd")).to_have_text("3")

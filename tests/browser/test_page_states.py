@@ -6,13 +6,16 @@ from urllib.parse import quote
 import pytest
 from playwright.async_api import Browser, expect
 
+from app.store import keys
 from app.web.languages import language
 from app.web.page_texts import STATES
 from tests.browser.conftest import PHONE, Visit
 from tests.browser.steps import Screenshot, answered_with, assert_accessible, fill_line, join, shows
 from tests.conftest import make_settings
 from tests.support.live import LiveApp, live_app
+from tests.support.looks import change
 from tests.support.servers import free_port
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -134,3 +137,29 @@ async def test_a_hostile_message_of_the_service_stays_text(live: LiveApp, visit:
     await expect(page.locator("#body")).to_have_text(hostile)
     await expect(page.locator("#announce")).to_have_text(re.compile("<img src=x"))
     assert await page.evaluate("[window.broken, document.querySelector('main img')]") == [None, None]
+
+
+async def test_a_phone_that_slept_through_its_turn_is_brought_to_the_front_by_looking_at_it(
+    live: LiveApp, visit: Visit, screenshot: Screenshot
+) -> None:
+    pace = {"rate_per_minute": 20, "rate_burst": 1, "pass_over": True, "pass_over_seconds": 1, "grace_seconds": 300}
+    await change(live.services, "default", **pace)
+    await fill_line(live, 2)
+    page = await visit()
+    await join(page)
+    await expect(page.locator("#fact-position dd")).to_have_text("3")
+    await page.goto("about:blank")
+    # Who has just joined counts as there for a minute; let that be over.
+    await live.services.store.client.zadd(keys.room_keys("default")["seen"], {"3": 0})
+    room = live.services.rooms.get("default")
+
+    def passed_over() -> bool:
+        mark = room.marks.get(3)
+        return mark is not None and mark.kind == "p"
+
+    await eventually(passed_over, within_s=60)
+    answer = await page.goto(live.url)
+    assert answer is not None
+    assert STATES["passed"].title in await answer.text()
+    await shows(page, "active")
+    await expect(page.locator("#fact-position dd")).to_have_text("3")

@@ -9,32 +9,22 @@ export class Carry {
     this.passage = passage;
     this.find = find;
     this.text = data.texts.words;
-    find("carry").querySelector("form").addEventListener("submit", (event) => this.#offer(event));
-    find("takeover").querySelector("form").addEventListener("submit", (event) => this.#take(event));
     find("offer-copy").addEventListener("click", () => this.#copy());
     find("offer-copy").hidden = !navigator.clipboard;
   }
 
-  // A code has come with the link: one press is left, so that nothing happens to whoever only opens it.
-  bring(code, hasPlace) {
-    const box = this.find("takeover");
-    box.hidden = false;
-    box.open = true;
-    this.find("takeover-replaces").hidden = !hasPlace;
-    this.find("code").value = code;
-    for (const link of document.querySelectorAll(".languages a")) link.hash = `place=${code}`;
-    box.querySelector("button").classList.remove("quiet");
-    box.querySelector("button").focus();
+  // One of the two forms was pressed.
+  async submitted(form) {
+    const button = form.querySelector("button");
+    button.disabled = true;
+    await (form.parentElement.id === "carry" ? this.#offer(form) : this.#take());
+    button.disabled = false;
   }
 
-  async #offer(event) {
-    event.preventDefault();
-    const button = event.target.querySelector("button");
-    button.disabled = true;
+  async #offer(form) {
     const offer = await this.passage.carry();
-    button.disabled = false;
     if (!offer) return;
-    event.target.hidden = true;
+    form.hidden = true;
     this.find("offer-link").href = this.find("offer-link").textContent = offer.link;
     this.find("offer-picture").setAttribute("viewBox", `0 0 ${offer.qr.size} ${offer.qr.size}`);
     this.find("offer-picture").firstElementChild.setAttribute("d", offer.qr.path);
@@ -71,16 +61,9 @@ export class Carry {
     this.find("offer-copy").textContent = this.text.carry_copied;
   }
 
-  async #take(event) {
-    event.preventDefault();
-    const button = event.target.querySelector("button");
-    button.disabled = true;
+  async #take() {
     const taken = await this.passage.takeOver(this.find("code").value.trim());
-    if (taken) {
-      this.passage.home(taken.target);
-      return;
-    }
-    button.disabled = false;
-    this.find("code").focus();
+    if (taken) this.passage.home(taken.target);
+    else this.find("code").focus();
   }
 }

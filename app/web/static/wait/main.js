@@ -92,7 +92,7 @@ function changed(view, state) {
   find("what-next").hidden = !state.next;
   find("join").hidden = state.action !== "join";
   if (find("carry")) find("carry").hidden = state.leave !== "leave";
-  if (find("takeover")) find("takeover").hidden = Boolean(state.leave);
+  if (find("takeover")) find("takeover").hidden = Boolean(state.leave) && !find("code").value;
   find("leave").hidden = !state.leave;
   if (state.leave) {
     for (const part of ["summary", "button"]) put(find("leave").querySelector(part), texts.words[state.leave]);
@@ -186,16 +186,37 @@ function once(make) {
   return () => (made ??= make());
 }
 
-// A link from another device brings a code in its fragment; it is taken out of the address before anything else.
-async function takeCode() {
+// What serves this has to be loaded first; where it cannot be, the form works as it does without scripts.
+async function submitToCarry(event) {
+  event.preventDefault();
+  const form = event.target;
+  const served = await carry().catch(() => null);
+  if (served) served.submitted(form);
+  else form.submit();
+}
+
+// A link from another device brings a code in its fragment; it is taken out of the address before anything else. One
+// press is left, so that nothing happens to whoever only opens the link.
+function takeCode() {
   const code = /^#place=([\w-]{1,40})$/.exec(location.hash)?.[1];
   if (!code || !find("takeover")) return;
   history.replaceState(null, "", location.pathname + location.search);
-  (await carry()).bring(code, Boolean(texts.states[shown.key].leave));
+  const box = find("takeover");
+  const button = box.querySelector("button");
+  box.hidden = false;
+  box.open = true;
+  find("takeover-replaces").hidden = !texts.states[shown.key].leave;
+  find("code").value = code;
+  for (const link of document.querySelectorAll(".languages a")) link.hash = `place=${code}`;
+  button.classList.remove("quiet");
+  button.focus();
 }
 
 find("join").addEventListener("submit", join);
-for (const id of ["carry", "takeover"]) find(id)?.addEventListener("toggle", carry, { once: true });
+for (const id of ["carry", "takeover"]) {
+  find(id)?.addEventListener("toggle", () => carry().catch(() => {}), { once: true });
+  find(id)?.querySelector("form").addEventListener("submit", submitToCarry);
+}
 window.addEventListener("hashchange", takeCode);
 find("enter")?.addEventListener("submit", (event) => {
   event.preventDefault();
