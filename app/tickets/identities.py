@@ -73,6 +73,8 @@ class Identities:
             ) from None
         except jwt.PyJWTError as error:
             raise IdentityRefused(f"The identity token lacks what it must say: {error}.", reason="claims") from None
+        if {"epoch", "pos"} <= claims.keys():  # where the site signs with keys that are ours as well
+            raise IdentityRefused("This is a ticket or a pass, and says nothing of a person.", reason="claims")
         subject: str = claims["sub"]
         if not subject:
             raise IdentityRefused("The identity token names nobody.", reason="claims")

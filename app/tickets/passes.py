@@ -5,13 +5,13 @@ time, only a replica knows: see `app.rooms.marks`.
 """
 
 from json import dumps
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jwt
 
 from app.clock import Clock
 from app.errors import PassRefused, StoreUnavailable
-from app.tickets.cache import GenerationalCache
+from app.tickets.cache import VerifiedTokens
 from app.tickets.compact import MAX_TOKEN_BYTES, Sealer, are_numbers, header_of
 from app.tickets.ids import TicketIds
 from app.tickets.keyring import KeyRing
@@ -59,8 +59,7 @@ class Passes:
         self._issuer_json = dumps(deployment).encode()
         self._ids = TicketIds()
         self._sealer = Sealer()
-        # Plain tuples of plain values, as in `Tickets`: the garbage collector leaves them alone.
-        self._verified: GenerationalCache[bytes, tuple[Any, ...]] = GenerationalCache(CACHE_ENTRIES)
+        self._verified = VerifiedTokens(CACHE_ENTRIES, Pass._make, clock)
         self._jwks: tuple[tuple[str, ...], bytes] = ((), b"")
 
     def issue(
@@ -80,16 +79,12 @@ class Passes:
         claims = Pass(room, self._ids.next(), epoch, position, issued_s, expires_s, provisional)
         signer = pass_key(key.secret)
         token = self._sealer.seal(signer.algorithm, key.kid, self._as_json(claims), signer.sign)
-        self._verified.put(token, tuple(claims))
+        self._verified.put(token, claims)
         return IssuedPass(token, claims)
 
     def remembered(self, token: bytes) -> Pass | None:
         """The pass of a token that was verified before and has not expired: the hot path's first question."""
-        known = self._verified.get(token)
-        if known is None:
-            return None
-        claims = Pass._make(known)
-        return claims if claims.expires_s > self._clock.unix_s() else None
+        return self._verified.get(token)
 
     async def verify(self, token: bytes) -> Pass:
         """The pass that a token carries: signature, issuer, and that it has not expired.
@@ -107,7 +102,7 @@ class Passes:
         if len(token) > MAX_TOKEN_BYTES:
             raise PassRefused(f"A pass has at most {MAX_TOKEN_BYTES} bytes.", reason="too_long")
         claims = self._decode(token, await self._key_of(token))
-        self._verified.put(token, tuple(claims))
+        self._verified.put(token, claims)
         return claims
 
     def jwks_json(self) -> bytes:

@@ -8,14 +8,14 @@ what is written here.
 import hmac
 import secrets
 from json import dumps
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jwt
 
 from app.clock import Clock
 from app.errors import StoreUnavailable, TicketRefused
 from app.store import keys
-from app.tickets.cache import GenerationalCache
+from app.tickets.cache import VerifiedTokens
 from app.tickets.compact import MAX_TOKEN_BYTES, Sealer, are_numbers, header_of
 from app.tickets.keyring import REFRESH_S, KeyKind, KeyRing, SigningKey
 
@@ -53,9 +53,7 @@ class Tickets:
         self._clock = clock
         self._deployment = deployment
         self.ttl_s = ttl_s
-        # Plain tuples of plain values, which the garbage collector leaves alone: it would walk over all of them again
-        # and again, and keep everybody waiting meanwhile.
-        self._verified: GenerationalCache[bytes, tuple[Any, ...]] = GenerationalCache(CACHE_ENTRIES)
+        self._verified = VerifiedTokens(CACHE_ENTRIES, Ticket._make, clock)
         self._sealer = Sealer()
         self._issuer_json = dumps(deployment).encode()
 
@@ -77,7 +75,7 @@ class Tickets:
             )
         ticket = Ticket(ticket_id, room, epoch, position, active_until_run_ms, issued_s, issued_s + self.ttl_s)
         token = self._sign(key, ticket)
-        self._verified.put(token, tuple(ticket))
+        self._verified.put(token, ticket)
         return IssuedTicket(token, ticket)
 
     def renewed(self, ticket: Ticket) -> IssuedTicket | None:
@@ -91,11 +89,7 @@ class Tickets:
 
     def remembered(self, token: bytes) -> Ticket | None:
         """The ticket of a token that was verified before and has not expired: the hot path's first question."""
-        known = self._verified.get(token)
-        if known is None:
-            return None
-        ticket = Ticket._make(known)
-        return ticket if ticket.expires_s > self._clock.unix_s() else None
+        return self._verified.get(token)
 
     async def verify(self, token: bytes) -> Ticket:
         """The ticket that a token carries.
@@ -112,7 +106,7 @@ class Tickets:
             raise TicketRefused(f"A ticket has at most {MAX_TOKEN_BYTES} bytes.", reason="too_long")
         key = await self._key_of(token)
         ticket = self._decode(token, key)
-        self._verified.put(token, tuple(ticket))
+        self._verified.put(token, ticket)
         return ticket
 
     async def _key_of(self, token: bytes) -> SigningKey:
