@@ -157,13 +157,7 @@ class Operator:
         room = self._rooms.get(name)
         epoch = room.snapshot.epoch if room.snapshot else 1
         await room.sessions.bar(epoch, positions, bar_s)
-        reply = await self._store.run(
-            SCRIPTS["leave"],
-            {**room.keys, "audit": keys.room_audit(name)},
-            {"heal_ms": room.heal_ms, "epoch": epoch, "who": who, "positions": positions},
-        )
-        ended: int = check(name, reply)[1]
-        return ended
+        return len(await room.sessions.end(epoch, positions, who))
 
     async def sessions(self, name: str, offset: int = 0, count: int = SESSIONS_PAGE) -> SessionList:
         """A page of the live sessions, those that end first before the others."""

@@ -1,9 +1,13 @@
 """Entering, renewing, leaving: a visitor's session, decided in one script each; those of one moment go together."""
 
+import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from app.errors import NotYourTurn, StanchionError, TurnOver
+from app.errors import JoinsHeld, NotYourTurn, StanchionError, TurnOver
+from app.rooms.gatherer import HOLD_S, HOLD_STEP_S
 from app.rooms.gathering import Gathering
 from app.rooms.replies import Reply, barred, check_known, error_of
 from app.store import Script, Store, keys
@@ -47,6 +51,7 @@ class Sessions:
         self._heal_ms = heal_ms
         self._entering: Gathering[_Asked, Session] = Gathering(self._enter, MOST_AT_ONCE)
         self._renewing: Gathering[_Asked, Session] = Gathering(self._renew, MOST_AT_ONCE)
+        self._leaving: Gathering[_Asked, None] = Gathering(self._leave, MOST_AT_ONCE)
         self._walking_in: Gathering[int, Session] = Gathering(self._walk_in, MOST_AT_ONCE)
         self.on_visit: Callable[[int, int, int, str], None] = lambda epoch, position, seq, kind: None
         """Told the epoch, position, sequence number and kind of what happened to a visit."""
@@ -93,21 +98,32 @@ class Sessions:
             bar_s: how long its holder may take no new place, as far as the holder can be told from others.
 
         Raises:
-            JoinsHeld: the room is healing, or not yet back in the store: a word to it now might be lost.
+            JoinsHeld: the room is healing, or not yet back in the store, for longer than a leave is held: a word to it
+                now might be lost.
             StoreUnavailable: the outcome is unknown; leaving again is harmless.
         """
         await self.bar(epoch, [position], bar_s)
+        await self._leaving.ask(_Asked(epoch, position))
+
+    async def end(self, epoch: int, positions: Sequence[int], who: str) -> list[int]:
+        """End the visits of some positions; those that were in line, on turn or in a session.
+
+        Args:
+            who: the operator, for the audit log; empty when the visitors do it themselves.
+
+        Raises:
+            TurnOver: the line was started anew.
+            JoinsHeld, StoreUnavailable: as `leave`.
+        """
         reply = await self._store.run(
             self._scripts["leave"],
             {**self._keys, "audit": keys.room_audit(self._room)},
-            {"heal_ms": self._heal_ms, "epoch": epoch, "who": "", "positions": [position]},
+            {"heal_ms": self._heal_ms, "epoch": epoch, "who": who, "positions": positions},
         )
-        try:
-            _, ended, seq = check_known(self._room, reply)
-        except TurnOver:
-            return  # a line that was started anew has forgotten this visit already
-        if ended:
+        _, seq, *ended = check_known(self._room, reply)
+        for position in ended:
             self.on_visit(epoch, position, seq, "x")
+        return ended
 
     async def bar(self, epoch: int, positions: Sequence[int], bar_s: int) -> None:
         """Keep whoever holds these places from taking new ones; nothing is done for 0 seconds.
@@ -132,6 +148,28 @@ class Sessions:
         until_ms = await self._store.command(lambda: client.zscore(name, f"{epoch}-{position}"))
         if until_ms is not None and until_ms > now_ms:
             raise barred((until_ms - now_ms) / 1000)
+
+    async def _leave(self, batch: list[_Asked]) -> list[None]:
+        by_epoch: dict[int, list[int]] = {}
+        for asked in batch:
+            by_epoch.setdefault(asked.epoch, []).append(asked.position)
+        for epoch, positions in by_epoch.items():
+            with suppress(TurnOver):  # a line that was started anew has forgotten these visits already
+                await self._end_held(epoch, positions)
+        return [None] * len(batch)
+
+    async def _end_held(self, epoch: int, positions: list[int]) -> None:
+        """End visits, held for a moment while the room heals: whoever says that a visit is over seldom says it twice."""
+        deadline_s = time.monotonic() + HOLD_S
+        while True:
+            try:
+                await self.end(epoch, positions, "")
+            except JoinsHeld:
+                if time.monotonic() > deadline_s:
+                    raise
+                await asyncio.sleep(HOLD_STEP_S)
+            else:
+                return
 
     async def _enter(self, batch: list[_Asked]) -> list[Session | StanchionError]:
         visitors = [number for asked in batch for number in asked]

@@ -186,7 +186,7 @@ async def test_nobody_walks_into_a_room_that_asks_who_comes(server: RealServer) 
             await services.visits.walk_in(room, 10)
 
 
-async def test_hundreds_enter_and_renew_at_once_in_a_few_round_trips(server: RealServer) -> None:
+async def test_hundreds_enter_renew_and_leave_at_once_in_a_few_round_trips(server: RealServer) -> None:
     async with service(server, max_active=400) as (services, room):
         tickets = [
             issued.ticket
@@ -202,3 +202,7 @@ async def test_hundreds_enter_and_renew_at_once_in_a_few_round_trips(server: Rea
             assert [type(error) for error in refused] in ([NotYourTurn], [TurnOver])
             assert trips._value.get() - before <= 10
         assert {admission.session.position for admission in inside} == set(range(1, 401))
+        before = trips._value.get()
+        await asyncio.gather(*(services.visits.leave(room, visitor) for visitor in visitors))
+        assert trips._value.get() - before <= 10
+        assert all(room.marks.get(visitor.position).kind == "x" for visitor in visitors[:400])  # type: ignore[union-attr]

@@ -75,9 +75,10 @@ class ScriptedRoom:
         return reply
 
     def leave(self, epoch: int, position: int) -> list[Any]:
+        """`[0, how many were there to leave, seq]`, or the refusal."""
         args = {"heal_ms": HEAL_MS, "epoch": epoch, "who": "", "positions": [position]}
-        reply: list[Any] = self.run("leave", self._audited, args)
-        return reply
+        reply = self.run("leave", self._audited, args)
+        return list(reply) if reply[0] != 0 else [0, len(reply) - 2, reply[1]]
 
     def seen(self, epoch: int, position: int, told_ms: int) -> list[Any]:
         reply: list[Any] = self.run("seen", self._keys, {"epoch": epoch, "sightings": [position, told_ms]})

@@ -1,7 +1,7 @@
 -- End the visits of some positions, whether they wait, have a turn or a session, and hand on what they held.
 -- KEYS: state, windows, turns, sessions, log, done, front, passed, seen, audit
 -- ARGV: heal_ms, epoch, who, positions...
--- Returns: {0, how many were in line, on turn or in a session, seq}, {-1} no such room, {-2, wait_ms} healing,
+-- Returns: {0, seq, the positions that were in line, on turn or in a session…}, {-1} no such room, {-2, wait_ms} healing,
 --   {-9} the line was started anew
 --@include now
 --@include heal
@@ -15,7 +15,7 @@ end
 
 local state = load_state(ROOM.state)
 if not state then return { -1 } end
-local now, ended, epoch = now_ms(), 0, tonumber(ARGV[2])
+local now, ended, epoch = now_ms(), {}, tonumber(ARGV[2])
 if epoch < state.epoch then return { -9 } end
 notice_restart(state, now, tonumber(ARGV[1]))
 finish_healing(state, now)
@@ -30,10 +30,10 @@ for i = 4, #ARGV do
     -- Ended by an operator, or after entering, a visit was not given up.
     if ARGV[3] == '' and not redis.call('ZSCORE', ROOM.sessions, ARGV[i]) then state.abandoned = state.abandoned + 1 end
     end_visit(state, now, ARGV[i])
-    ended = ended + 1
+    ended[#ended + 1] = tonumber(ARGV[i])
   end
 end
 advance(state, now)
 save_state(ROOM.state, state)
-if ended > 0 then write_audit(KEYS[10], now, ARGV[3], 'end', text(ended), 'null') end
-return { 0, ended, state.seq }
+if #ended > 0 then write_audit(KEYS[10], now, ARGV[3], 'end', text(#ended), 'null') end
+return { 0, state.seq, unpack(ended) }
