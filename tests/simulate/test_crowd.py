@@ -17,7 +17,7 @@ from tests.support.servers import RealServer
 from tests.support.waiting import eventually
 
 ENV = {"ADMIN_TOKEN": TOKEN, "JWT_SECRET": SECRET, "LOG_LEVEL": "warning"}
-QUICK = ("-n", "200", "--over", "3", "--patience", "6", "--stay", "1", "--seed", "7", "--time-limit", "60", "--json")
+QUICK = ("-n", "200", "--over", "3", "--patience", "6", "--stay", "1", "--seed", "7", "--time-limit", "90", "--json")
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +41,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
 @pytest.mark.parametrize(
     ("checked", "settings"),
     [
-        ({"batches"}, {"windowSize": 30, "windowIntervalSeconds": 1, "activeWindowCount": 4}),
-        ({"rate"}, {"ratePerMinute": 1800, "claimSeconds": 4}),
-        ({"active"}, {"maxActive": 60, "claimSeconds": 3}),
+        ({"batches"}, {"windowSize": 30, "windowIntervalSeconds": 1, "activeWindowCount": 8}),
+        ({"rate"}, {"ratePerMinute": 1800, "claimSeconds": 8}),
+        ({"active"}, {"maxActive": 60, "claimSeconds": 8}),
         (
             {"batches", "rate", "active"},
             {
@@ -52,10 +52,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
                 "windowIntervalSeconds": 1,
                 "ratePerMinute": 2400,
                 "maxActive": 80,
-                "claimSeconds": 3,
+                "claimSeconds": 8,
             },
         ),
-        (set(), {"method": "passthrough", "claimSeconds": 2}),
+        (set(), {"method": "passthrough", "claimSeconds": 8}),
     ],
     ids=["batches", "rate", "active", "all-three", "passthrough"],
 )

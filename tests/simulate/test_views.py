@@ -44,6 +44,8 @@ def test_a_slow_player_says_so() -> None:
     assert "could not keep up" not in report(recording)
     recording.events = [event._replace(due_s=event.sent_s - 3) for event in recording.events]
     assert "could not keep up" in report(recording)
+    recording.events = [event._replace(queued_s=2.5) for event in recording.events]
+    assert "Too few connections" in report(recording)
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -129,13 +129,16 @@ class Caller:
             event = Event(self.visitor.number, act, due_s, began_s, self._clock.now(), 0, error.kind, poll_s=retry_s)
         else:
             self._failures = 0
-            event = self._read(act, due_s, answer)
+            event = self._read(act, due_s, began_s, answer)
         self._note(event)
         return event
 
-    def _read(self, act: Act, due_s: float, answer: Answer) -> Event:
+    def _read(self, act: Act, due_s: float, began_s: float, answer: Answer) -> Event:
         """An answer as an event; the ticket and the cookie in it are kept."""
-        bare = Event(self.visitor.number, act, due_s, self._clock.of(answer.sent_s), self._clock.now(), answer.status)
+        sent_s = self._clock.of(answer.sent_s)
+        bare = Event(
+            self.visitor.number, act, due_s, sent_s, self._clock.now(), answer.status, queued_s=sent_s - began_s
+        )
         if answer.status == 204:
             return bare._replace(status="ended")
         try:

@@ -294,7 +294,7 @@ def lag_chart(moments: Sequence[Moment]) -> Chart:
     return _over_time(
         "lag",
         "The player's own lag",
-        "How much later than meant the latest request of each moment went out: the player's doing, not the service's.",
+        "How much later than meant the latest request of each moment went out, waiting for a connection included.",
         "milliseconds, longest",
         [("own lag", "b", [moment.lag_s * 1000 for moment in moments])],
         moments,

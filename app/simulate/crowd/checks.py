@@ -253,8 +253,16 @@ def nobody_is_lost(recording: Recording, journeys: Sequence[Journey]) -> Verdict
 
 
 def _last_told(events: Sequence[Event]) -> str:
-    last = next((event for event in reversed(events) if event.act is not Act.GIVE_UP), None)
-    return f"{last.act} at {last.sent_s:.1f} s: {last.http} {last.status}" if last else "nothing"
+    asked = [event for event in events if event.act is not Act.GIVE_UP]
+    if not asked:
+        return "nothing"
+    last, refusals = asked[-1], 0
+    for event in reversed(asked[:-1]):
+        if 0 < event.http < 500:
+            break
+        refusals += 1
+    after = f", after {refusals} without a word or with 503" if refusals else ""
+    return f"{last.act} at {last.sent_s:.1f} s: {last.http} {last.status}{after}"
 
 
 def _over(sample: Sample, limit: int) -> bool:

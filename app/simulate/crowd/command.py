@@ -42,7 +42,7 @@ def crowd(
         int | None, typer.Option(min=0, max=LARGEST_SEED, help="The same seed gives the same crowd.")
     ] = None,
     time_limit: Annotated[float, typer.Option(min=1, max=86_400, help="Seconds after which the run ends.")] = 300.0,
-    connections: Annotated[int, typer.Option(min=1, max=10_000, help="How many are open at once, in all.")] = 256,
+    connections: Annotated[int, typer.Option(min=1, max=10_000, help="How many are open at once, in all.")] = 512,
     admin_token: Annotated[
         str, typer.Option(envvar="ADMIN_TOKEN", help="The operator's token, to check the room's limits.")
     ] = "",

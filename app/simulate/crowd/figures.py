@@ -96,6 +96,9 @@ class Figures:
     """A visitor."""
     polls_per_s: Spread
     lag: Spread
+    """How late requests went out, in all."""
+    queued: Spread
+    """How much of that was the wait for a free connection."""
     answer: Spread
     """Seconds from a request's being sent to its answer."""
     estimates: Estimates
@@ -127,6 +130,7 @@ def figures_of(recording: Recording, journeys: Sequence[Journey]) -> Figures:
         ),
         polls_per_s=spread_of([moment.polls for moment in moments]),
         lag=spread_of([event.lag_s for event in events]),
+        queued=spread_of([event.queued_s for event in events]),
         answer=spread_of([event.got_s - event.sent_s for event in events if event.http]),
         estimates=compare_estimates(recording, journeys, first_only=False),
         first_estimates=compare_estimates(recording, journeys, first_only=True),

@@ -12,7 +12,7 @@ from app.simulate.crowd.checks import Verdict
 from app.simulate.crowd.figures import Figures
 from app.simulate.crowd.journeys import Journey, Outcome
 from app.simulate.crowd.record import Recording
-from app.simulate.crowd.terminal import SLOW_PLAYER_S, ended_by, told_estimates, told_verdict
+from app.simulate.crowd.terminal import SLOW_PLAYER_S, ended_by, told_estimates, told_verdict, too_slow
 
 _HERE = Path(__file__).parent
 
@@ -67,7 +67,7 @@ def render_page(
         outcomes=outcomes,
         estimates=told_estimates(figures.estimates),
         first_estimates=told_estimates(figures.first_estimates),
-        slow=figures.lag.p99 > SLOW_PLAYER_S,
+        slow=too_slow(figures) if figures.lag.p99 > SLOW_PLAYER_S else "",
         ended=ended_by(recording.ended),
         charts=charts_of(recording, journeys, figures),
         frame={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},

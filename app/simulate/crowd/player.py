@@ -25,7 +25,7 @@ class Player:
     """One run of a crowd against one room."""
 
     def __init__(
-        self, wish: Wish, room: str, urls: Sequence[str], *, token: str | None = None, connections: int = 256
+        self, wish: Wish, room: str, urls: Sequence[str], *, token: str | None = None, connections: int = 512
     ) -> None:
         """
         Args:

@@ -51,6 +51,8 @@ class Event(NamedTuple):
     left_s: float = 0.0
     """What is left of the turn or the session, as told."""
     stale: bool = False
+    queued_s: float = 0.0
+    """How long the request waited for a free connection."""
 
     @property
     def told(self) -> bool:
@@ -59,7 +61,7 @@ class Event(NamedTuple):
 
     @property
     def lag_s(self) -> float:
-        """How much later than meant the request went out: the player's own doing."""
+        """How much later than meant the request went out, on the player's side: its own slowness, and the wait for a connection."""
         return max(0.0, self.sent_s - self.due_s)
 
 

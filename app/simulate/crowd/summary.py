@@ -35,6 +35,7 @@ def summary_of(recording: Recording, figures: Figures, verdicts: Sequence[Verdic
         "pollsPerSecond": _spread(figures.polls_per_s),
         "answerSeconds": _spread(figures.answer),
         "ownLagSeconds": _spread(figures.lag),
+        "waitedForConnectionSeconds": _spread(figures.queued),
         "ownCpuShare": round(figures.cpu_share, 3),
         "requests": figures.requests,
         "estimates": _estimates(figures.estimates),

@@ -34,14 +34,21 @@ def print_report(console: Console, recording: Recording, figures: Figures, verdi
     if figures.arrivals:
         console.print(arrivals_picture(figures.arrivals))
         console.print(histogram_picture(figures.histogram))
-    console.print(load_lines(figures))
+    console.print(load_lines(figures, recording.connections))
     console.print(verdict_table(verdicts))
 
 
 def outcomes_table(figures: Figures) -> Table:
     """Who came, and how it ended for them."""
     shown = [outcome for outcome in Outcome if any(counts[outcome] for counts in figures.outcomes.values())]
-    table = Table("kind", *(str(outcome) for outcome in shown), title="How it ended", title_justify="left", box=None)
+    table = Table(
+        "kind",
+        *(str(outcome) for outcome in shown),
+        title="\nHow it ended",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+    )
     for column in table.columns[1:]:
         column.justify = "right"
     for kind, counts in figures.outcomes.items():
@@ -83,9 +90,9 @@ def histogram_picture(bars: Sequence[Bar]) -> RenderableType:
     return Group(*lines)
 
 
-def load_lines(figures: Figures) -> RenderableType:
+def load_lines(figures: Figures, connections: int) -> RenderableType:
     """What it cost, what was estimated, what went wrong."""
-    polls, lag, answer = figures.polls, figures.lag, figures.answer
+    polls, lag, queued, answer = figures.polls, figures.lag, figures.queued, figures.answer
     lines = [
         Text("\nLoad", style="bold"),
         Text(
@@ -101,11 +108,15 @@ def load_lines(figures: Figures) -> RenderableType:
             f"{lag.most * 1000:.0f} ms (longest), using {figures.cpu_share:.0%} of a core",
             style="yellow" if lag.p99 > SLOW_PLAYER_S else "",
         ),
+        Text(
+            f"  of that, waiting for one of {connections} connections: {queued.median * 1000:.1f} ms (median), "
+            f"{queued.p99 * 1000:.0f} ms (99 in 100), {queued.most * 1000:.0f} ms (longest)"
+        ),
         Text(f"  estimates: {told_estimates(figures.estimates)}"),
         Text(f"  at joining: {told_estimates(figures.first_estimates)}"),
     ]
     if lag.p99 > SLOW_PLAYER_S:
-        lines.append(Text("  The player could not keep up: waits and answers are its own doing too.", style="yellow"))
+        lines.append(Text(f"  {too_slow(figures)}", style="yellow"))
     if figures.errors:
         lines.append(Text("\nErrors by kind", style="bold"))
         shown = list(figures.errors.items())[:MOST_ERRORS]
@@ -113,6 +124,13 @@ def load_lines(figures: Figures) -> RenderableType:
         if len(figures.errors) > MOST_ERRORS:
             lines.append(Text(f"  and {len(figures.errors) - MOST_ERRORS} kinds more"))
     return Group(*lines)
+
+
+def too_slow(figures: Figures) -> str:
+    """Why requests went out late, and what that means."""
+    if figures.queued.p99 > figures.lag.p99 / 2:
+        return "Too few connections for answers this slow: visitors waited for one another. See --connections."
+    return "The player could not keep up with its crowd: waits and answer times are its own doing too."
 
 
 def told_estimates(figures: Estimates) -> str:
@@ -128,7 +146,7 @@ def told_estimates(figures: Estimates) -> str:
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     """The promises, each with its colour."""
-    table = Table("", "promise", "seen", title="Promises", title_justify="left", box=None)
+    table = Table("", "promise", "seen", title="\nPromises", title_justify="left", title_style="bold", box=None)
     for verdict in verdicts:
         table.add_row(_mark(verdict), verdict.promise, Text(told_verdict(verdict)))
         for example in verdict.examples:
