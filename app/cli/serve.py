@@ -73,6 +73,7 @@ def _banner(settings: Settings, port: int, where: str) -> None:
         f"[bold]Stanchion[/bold] is open at [bold cyan]{base}[/bold cyan]",
         f"  store         {where}",
         f"  API           {base}/docs",
+        f"  dashboard     {base}/admin",
         f"  open routes   join, status; without a token: {opened}",
     ]
     token_path = settings.data_dir.expanduser().absolute() / "admin-token"

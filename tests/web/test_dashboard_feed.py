@@ -143,11 +143,28 @@ async def test_nothing_is_worked_out_while_nobody_watches(live: LiveApp, viewer:
     async with viewer.stream("GET", "/admin/events") as stream:
         await anext(news(stream))
         assert feed.viewers == 1
+        assert feed.busy
     await eventually(lambda: feed.viewers == 0)
-    steps = feed.steps
+    assert not feed.busy
     async with viewer.stream("GET", "/admin/events") as stream:
-        await anext(news(stream))
-    assert feed.steps <= steps + 2, "it slept in between"
+        assert (await anext(news(stream)))["everything"] is True, "it wakes up again"
+
+
+async def test_all_who_watch_are_told_the_same(live: LiveApp, viewer: httpx.AsyncClient) -> None:
+    async with (
+        signed_in(live) as other,
+        viewer.stream("GET", "/admin/events") as one,
+        other.stream("GET", "/admin/events") as two,
+    ):
+        streams = [news(one), news(two)]
+        for told in streams:
+            assert (await anext(told))["everything"] is True
+        await live.services.operator.control("concert", "pause", "test")
+        for told in streams:
+            async for item in told:
+                if any(room["room"] == "concert" and room["paused"] for room in item["rooms"]):
+                    break
+        assert live.server.config.app.feed.viewers == 2  # type: ignore[union-attr]
 
 
 async def test_a_replica_takes_only_so_many_dashboards(live: LiveApp, viewer: httpx.AsyncClient) -> None:

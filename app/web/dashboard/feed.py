@@ -52,6 +52,11 @@ class Feed:
             self._asked = await ask(self._services)
         return overview(self._services, self._asked)
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is worked out at all: only while somebody watches."""
+        return self._wanted.is_set()
+
     def open(self, session: OperatorSession) -> AsyncIterator[bytes]:
         """A stream of frames for one viewer, until they sign out or this replica stops.
 

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.errors import Forbidden, SignInRefused, TooLarge, TooManyTries
+from app.logs import get_logger
 from app.operators.sessions import MAX_NAME
 from app.web.bodies import NO_STORE
 from app.web.dashboard.pages import html
@@ -14,6 +15,8 @@ from app.web.operations import services_of
 from app.web.operator_access import forget_session, refuse_other_sites, remember_session, require_csrf, session_of
 from app.web.problems import problem_headers, status_of
 from app.web.proxies import Proxies
+
+log = get_logger(__name__)
 
 MAX_FORM_BYTES = 4000
 _PAGES = re.compile(r"^(?:rooms/[a-z0-9][a-z0-9_-]{0,63}|tasks|locks)$")
@@ -45,9 +48,11 @@ async def sign_in(request: Request) -> Response:
     try:
         cookie = await services.sign_ins.sign_in(fields.get("token", "").strip(), name, address)
     except (SignInRefused, TooManyTries) as error:
+        log.warning("sign_in_refused", kind=error.kind, address=address)
         response = html(request, "admin_sign_in.html", status_of(error), to=to, trouble=error.message)
         response.headers.update(dict(problem_headers(status_of(error), retry_after_s=error.retry_after_s)))
         return response
+    log.info("operator_signed_in", name=name, address=address)
     response = _go_to(to)
     remember_session(response, cookie, request, services)
     return response
@@ -62,6 +67,7 @@ async def sign_out(request: Request) -> Response:
     if session is not None:
         await require_csrf(services, session, (await _fields(request)).get("csrf", ""))
         await services.sign_ins.sign_out(session)
+        log.info("operator_signed_out", name=session.name)
         forget_session(response, request, services)
     return response
 
