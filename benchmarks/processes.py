@@ -67,7 +67,7 @@ def store_server() -> Iterator[RunningStore]:
             str(server_binary()),
             *(word for name, value in options.items() for word in (f"--{name}", str(value))),
         ]
-        with _running(command, {}) as pid:
+        with running(command, {}) as pid:
             store = RunningStore(pid, port)
             _wait(lambda: bool(store.client().ping()))
             yield store
@@ -78,20 +78,20 @@ def replica(store: RunningStore, **env: str) -> Iterator[Running]:
     """One `stanchion serve` on the store, ready."""
     port = free_port()
     settings = {"REDIS_URL": store.url, "PORT": str(port), "LOG_LEVEL": "warning", **env}
-    with _running([sys.executable, "-m", "app", "serve"], settings) as pid:
-        running = Running(pid, port)
-        _wait(lambda: fetch(running.url + "/readyz?strict") != b"")
-        yield running
+    with running([sys.executable, "-m", "app", "serve"], settings) as pid:
+        started = Running(pid, port)
+        _wait(lambda: fetch(started.url + "/readyz?strict") != b"")
+        yield started
 
 
 @contextmanager
 def bare_app(*words: str) -> Iterator[Running]:
     """The yardstick of `benchmarks.bare`; `plain` asks for uvicorn's own HTTP protocol."""
     port = free_port()
-    with _running([sys.executable, "-m", "benchmarks.bare", str(port), *words], {}) as pid:
-        running = Running(pid, port)
-        _wait(lambda: fetch(running.url) != b"")
-        yield running
+    with running([sys.executable, "-m", "benchmarks.bare", str(port), *words], {}) as pid:
+        started = Running(pid, port)
+        _wait(lambda: fetch(started.url) != b"")
+        yield started
 
 
 def fetch(url: str) -> bytes:
@@ -110,7 +110,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def _running(command: list[str], env: Mapping[str, str]) -> Iterator[int]:
+def running(command: list[str], env: Mapping[str, str]) -> Iterator[int]:
+    """A process for the length of the block; gives its id."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     process = subprocess.Popen(command, env={**kept, **env}, stdout=subprocess.DEVNULL)
     try:

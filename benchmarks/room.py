@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 from app.clock import SystemClock
 from app.tickets.keyring import KeyRing
-from app.tickets.tickets import Tickets
+from app.tickets.tickets import Tickets, ticket_keys
 from benchmarks.load import CONNECTIONS, Burst, burst, medians
 from benchmarks.processes import Running, RunningStore, bare_app, fetch, replica, store_server
 from benchmarks.trips import counted
@@ -55,7 +55,7 @@ def run() -> dict[str, object]:
             burst(yardstick.url, [yardstick], seconds=1)
         for _ in range(ROUNDS):
             bursts[PLAIN].append(burst(plain.url, [plain]))
-            _round(bursts, trips, service, store, bare, lambda: _write_tokens(tokens, secret, _last_position(service)))
+            _round(bursts, trips, service, store, bare, lambda: write_tokens(tokens, secret, last_position(service)))
     return {
         "requests": [
             {
@@ -113,7 +113,7 @@ def _ratio(bursts: dict[str, list[Burst]], name: str, yardstick: str) -> float:
     return round(median(mine.cpu_us / other.cpu_us for mine, other in pairs), 2)
 
 
-def _last_position(service: Running) -> int:
+def last_position(service: Running) -> int:
     """The last position given out, once the replica's snapshot shows it."""
     time.sleep(0.6)
     found = re.search(rb'"last":(\d+)', fetch(service.url + "/serving"))
@@ -121,10 +121,10 @@ def _last_position(service: Running) -> int:
     return int(found.group(1))
 
 
-def _write_tokens(path: Path, secret: str, last: int) -> Path:
+def write_tokens(path: Path, secret: str, last: int) -> Path:
     """Tickets of places all along the line, signed as the replica signs, that it has not seen yet."""
     clock = SystemClock()
-    ring = KeyRing([secret.encode()], None, clock, 86_400)  # type: ignore[arg-type]  # fixed keys need no store
+    ring = KeyRing(ticket_keys(86_400), [secret.encode()], None, clock)  # type: ignore[arg-type]  # fixed keys need no store
     issuer = Tickets(ring, clock, deployment="stanchion", ttl_s=86_400)
     places = [
         issuer.issue(

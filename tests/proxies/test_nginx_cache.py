@@ -14,6 +14,7 @@ from tests.proxies.site import running_site
 from tests.proxies.world import WaitingRoom
 from tests.support.servers import free_port
 from tests.support.upstreams import running_upstream
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.needs("nginx")
 SERVING = "/_queue/rooms/default/serving"
@@ -67,6 +68,16 @@ async def test_a_crowd_that_asks_again_and_again_reaches_a_replica_once_a_second
     # One a second, and one at either end.
     assert len(asked) <= seconds * 2 + 2, f"{len(asked)} of {answers} polls reached the replica"
     assert answers > 10 * len(asked), f"{len(asked)} of {answers} polls reached the replica"
+
+
+async def test_a_change_of_the_room_is_seen_through_the_cache_within_seconds(
+    room: WaitingRoom, counted: tuple[str, list[str]]
+) -> None:
+    url, _ = counted
+    with httpx.Client(trust_env=False, timeout=30) as client:
+        before = client.get(url + SERVING).json()["last"]
+        await eventually(lambda: client.post(f"{room.url}/join").status_code == 200)
+        await eventually(lambda: client.get(url + SERVING).json()["last"] > before)
 
 
 async def test_while_no_replica_answers_the_crowd_sees_the_last_state(
