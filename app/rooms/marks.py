@@ -83,11 +83,17 @@ class Marks:
             return mark.kind == "x"
         return issued_s * 1000 <= snapshot.forgotten_ms
 
-    def told(self) -> list[str]:
-        """Sessions and ended visits in the store's own form, to bring them back after a loss."""
+    def told(self, snapshot: Snapshot) -> list[str]:
+        """What is known of every visitor, in the store's own form, to bring it back after a loss."""
         return [
-            f"{position}:{mark.seq}:{mark.kind}" for position, mark in self._by_position.items() if mark.kind in "ex"
+            f"{position}:{mark.seq}:{mark.kind}:{mark.until_run_ms}"
+            for position, mark in self._by_position.items()
+            if mark.kind not in "pt" or mark.until_run_ms > snapshot.run_ms or position > snapshot.floor
         ]
+
+    def read_anew(self) -> None:
+        """Have the store hand out everything again: after a loss, what came back may lie before the cursors."""
+        self.log_cursor = 0  # an ending that came back has a number of its own, later than all
 
     def _note_text(self, text: str) -> int:
         position, seq, kind, until = text.split(":")

@@ -56,6 +56,7 @@ class Room:
         self._sending: dict[int, int] = {}
         self._must_report = False
         self._heal_seen_ms = 0
+        self._healed_from_ms = 0
         self._reported_heal_ms = 0
         self._gatherer = JoinGatherer(name, store, scripts["join"], clock, heal_ms)
         self._gatherer.on_given = self.note_seen
@@ -187,6 +188,9 @@ class Room:
         if seen.epoch > self.marks.epoch:
             self._proven.forget()
         self.marks.take(seen, look.log, look.done)
+        if not seen.healing and seen.heal_from_ms != self._healed_from_ms:
+            self._healed_from_ms = seen.heal_from_ms
+            self.marks.read_anew()
         self._proven.look_came(self.marks)
         if look.settings and seen.settings_version >= self.snapshot.settings_version:
             self.settings = RoomSettings.model_validate_json(look.settings)
@@ -230,9 +234,17 @@ class Room:
             known, windows = replace(known, edge=0, floor=0, windows=(), window_edges=()), []
         seen_epoch, seen_edge, until_run_ms = self._edge_seen
         if seen_epoch == epoch and seen_edge > known.edge:
-            known = replace(known, edge=seen_edge, expires_run_ms=max(known.expires_run_ms, until_run_ms))
+            # A batch may have begun since the last look, so late as the newest turns did.
+            run_ms = until_run_ms - known.active_ms
+            known = replace(
+                known,
+                edge=seen_edge,
+                expires_run_ms=max(known.expires_run_ms, until_run_ms),
+                run_ms=max(known.run_ms, run_ms),
+                moved_run_ms=max(known.moved_run_ms, run_ms),
+            )
             windows.append(f"{seen_edge}:{until_run_ms}")
-        visits = self.marks.told() if self.marks.epoch == epoch else []
+        visits = self.marks.told(known) if self.marks.epoch == epoch else []
         restores = [
             Call(self._scripts["restore"], self.keys, {"epoch": epoch, "visits": visits[i : i + MAX_TOLD]})
             for i in range(0, len(visits), MAX_TOLD)

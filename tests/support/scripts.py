@@ -88,7 +88,7 @@ class ScriptedRoom:
         """What the script answers up to the end of the turn; `join_all` has the rest."""
         return self.join_all(count, operation)[:7]
 
-    def join_all(self, count: int, operation: str | None = None) -> list[Any]:
+    def join_all(self, count: int, operation: str | None = None, told_ms: int = 60_000) -> list[Any]:
         self._operation += 1
         reply: list[Any] = self.run(
             "join",
@@ -103,7 +103,7 @@ class ScriptedRoom:
                 "heal_ms": HEAL_MS,
                 "operation_ttl_ms": 10_000,
                 "address_window_ms": 60_000,
-                "told_ms": 60_000,
+                "told_ms": told_ms,
                 "special": [],
             },
         )

@@ -50,11 +50,12 @@ end
 -- Give a turn to whoever of `members` is still here; the others are stepped over. Returns how many got one.
 local function give_turns(state, limits, now, members, until_run_ms)
   local done = redis.call('ZMSCORE', ROOM.done, unpack(members))
+  local inside = redis.call('ZMSCORE', ROOM.sessions, unpack(members)) -- where the server had lost the edge
   local seen = limits.passOverMs and redis.call('ZMSCORE', ROOM.seen, unpack(members))
   local given = {}
   for i, member in ipairs(members) do
     state.edge = tonumber(member)
-    if not done[i] then
+    if not done[i] and not inside[i] then
       if seen and (tonumber(seen[i] or 0) <= state.run_ms) then
         redis.call('ZADD', ROOM.passed, text(state.run_ms + limits.graceMs), member)
         log_visit(state, now, member)

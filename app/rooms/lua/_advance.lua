@@ -68,7 +68,7 @@ local function advance(state, now)
   count_time(state, now)
   open_in_time(state, now)
   end_sessions(state, now)
-  end_turns(state)
+  if state.heal_until_ms == 0 then end_turns(state) end -- until then it is not known whose turns there were
   if state.paused == 0 and state.heal_until_ms == 0 and state.opened == 1 then
     if state.counted == 1 then
       admit(state, limits_of(state), now)

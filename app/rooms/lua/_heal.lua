@@ -9,7 +9,7 @@ local function begin_healing(state, now, heal_ms, server)
   state.run_id = server
   state.heal_from_ms = now
   state.heal_until_ms = now + heal_ms
-  state.heal_expect = 0
+  state.heal_expect, state.heal_lost = 0, 0
   state.heal_by = ','
   state.version = state.version + 1
 end
@@ -19,6 +19,19 @@ end
 local function notice_restart(state, now, heal_ms, known)
   local server = known and known ~= '' and known or run_id()
   if state.run_id ~= server then begin_healing(state, now, heal_ms, server) end
+end
+
+-- Go on where the server has lost something: whoever stands behind the edge and is not known to be done has a turn,
+-- whoever waits counts as just seen, and of the pace's allowance nothing is left, for it may have been used.
+local function take_up_again(state)
+  -- Whoever stands between the last known window and the edge gets a whole active time from now.
+  local newest = redis.call('ZREVRANGE', ROOM.windows, 0, 0)[1]
+  local covered = math.max(state.floor, newest and tonumber(string.match(newest, '^(%d+):')) or 0)
+  if state.edge > covered then add_window(state, state.run_ms + state.active_ms) end
+  if state.counted == 1 then fill_turns(state, 0) end
+  presume_present(state)
+  state.rate_empty_us = math.max(state.rate_empty_us, state.run_ms * 1000)
+  if state.counted == 1 then state.batch_left = 0 end
 end
 
 -- End healing once everyone known has reported, leaving out as many positions as a period's peak of joins.
@@ -40,12 +53,7 @@ local function finish_healing(state, now)
   state.gap_total = state.gap_total + gap
   state.gaps = write_gaps(gaps)
   drop_passed_gaps(state)
-  -- Whoever stands between the last known window and the edge gets a whole active time from now.
-  local newest = redis.call('ZREVRANGE', ROOM.windows, 0, 0)[1]
-  local covered = math.max(state.floor, newest and tonumber(string.match(newest, '^(%d+):')) or 0)
-  if state.edge > covered then add_window(state, state.run_ms + state.active_ms) end
-  if state.counted == 1 then fill_turns(state, 0) end
-  presume_present(state)
+  if state.heal_lost == 1 then take_up_again(state) end
 end
 
 -- Count positions given out: a later healing leaves out as many as the most within `bucket_ms`.

@@ -35,7 +35,7 @@ local function presume_present(state)
   if not limits.passOverMs then return end
   local present_until = text(state.run_ms + TOLD_AT_MOST_MS + limits.passOverMs)
   for position = state.edge + 1, math.min(state.last, state.edge + MOST_TURNS) do
-    redis.call('ZADD', ROOM.seen, 'NX', present_until, text(position))
+    redis.call('ZADD', ROOM.seen, 'GT', present_until, text(position))
   end
 end
 

@@ -16,6 +16,7 @@
 --   heal_until_ms      0, or the server time until which joins are held at least
 --   heal_from_ms       server time at which the healing began
 --   heal_expect        how many replicas should report, as far as any reporter knows
+--   heal_lost          1 when a report in this healing has shown that the server lost something
 --   heals              how often the room has healed
 --   gap_total          positions left out by healing, in all
 --   peak               most joins seen in one bucket
@@ -42,7 +43,7 @@ local FIELDS = {
   'epoch', 'last', 'edge', 'floor', 'run_ms', 'ticked_at_ms', 'moved_run_ms', 'expires_run_ms', 'paused', 'closed',
   'size', 'interval_ms', 'active_ms', 'version', 'settings_version', 'heal_until_ms', 'heal_from_ms', 'heal_expect',
   'heals', 'gap_total', 'peak', 'bucket_at_ms', 'bucket_n', 'counted', 'opened', 'draining', 'seq', 'admitted',
-  'batch_left', 'rate_empty_us', 'abandoned', 'remember_ms', 'forgotten_ms',
+  'batch_left', 'rate_empty_us', 'abandoned', 'remember_ms', 'forgotten_ms', 'heal_lost',
   'run_id', 'gaps', 'heal_by', 'limits',
 }
 local NUMBERS = #FIELDS - 4 -- the last four are texts

@@ -9,7 +9,9 @@
 
 local function is_here(state, member)
   if redis.call('ZSCORE', ROOM.done, member) or tonumber(member) > state.last then return false end
-  if redis.call('ZSCORE', ROOM.sessions, member) or redis.call('ZSCORE', ROOM.turns, member) then return true end
+  for _, key in ipairs({ ROOM.sessions, ROOM.turns, ROOM.front, ROOM.passed }) do
+    if redis.call('ZSCORE', key, member) then return true end
+  end
   return state.counted == 0 or tonumber(member) > state.floor
 end
 

@@ -9,7 +9,7 @@ local state = load_state(ROOM.state)
 if not state then return { -1 } end
 local now = now_ms()
 notice_restart(state, now, tonumber(ARGV[1]))
-local brought = 0
+local brought, lost = 0, false
 local epoch, last, edge = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 if tonumber(ARGV[12]) > state.settings_version then
   local heal_until_ms = state.heal_until_ms
@@ -24,6 +24,7 @@ if epoch > state.epoch then
 end
 if epoch == state.epoch then
   if last > state.last or edge > state.edge then brought = 1 end
+  lost = brought == 1 or tonumber(ARGV[8]) > state.run_ms
   state.last = math.max(state.last, last)
   state.edge = math.max(state.edge, edge)
   state.floor = math.max(state.floor, tonumber(ARGV[7]))
@@ -39,11 +40,13 @@ if epoch == state.epoch then
 end
 state.remember_ms = math.max(state.remember_ms, tonumber(ARGV[19]))
 if state.heal_until_ms > 0 then
+  if lost then state.heal_lost = 1 end
   state.heal_expect = math.max(state.heal_expect, tonumber(ARGV[3]))
   if not string.find(state.heal_by, ',' .. ARGV[2] .. ',', 1, true) then
     state.heal_by = state.heal_by .. ARGV[2] .. ','
   end
 end
+if lost and state.heal_until_ms == 0 then take_up_again(state) end -- too late for the healing
 if brought == 1 then state.version = state.version + 1 end
 save_state(ROOM.state, state)
 return { 0, brought }
