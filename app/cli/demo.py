@@ -60,7 +60,7 @@ def everything(
 def _what_to_look_at(running: Demo) -> list[str]:
     site, service = f"http://localhost:{running.wanted.site_port}", f"http://localhost:{running.wanted.service_port}"
     return [
-        f"[bold]The tour[/bold]         [bold cyan]{site}/tour[/bold cyan]   everything in one window: start here",
+        f"[bold]The tour[/bold]       [bold cyan]{site}/tour#{running.admin_token}[/bold cyan]   start here: everything in one window",
         f"  the site       {site}/   twenty may be inside; you will stand in line",
         f"  waiting page   {site}/_queue/rooms/{ROOM}",
         f"  dashboard      {service}/admin   token: {running.admin_token}",

@@ -43,6 +43,8 @@ HANDED_ON = frozenset(
 )
 """What of the gate's refusal the visitor gets, besides its status and body."""
 END = b"x-waiting-room-end"
+NOT_ALLOWED = 1008
+"""The close code of a web socket that a policy forbids (RFC 6455)."""
 ANSWER_LIMIT_S = 3.0
 TRY_AGAIN_S = 5
 
@@ -83,8 +85,10 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._while_running(scope, receive, send)
-        elif scope["type"] != "http" or self._is_open(scope["path"]):
+        elif self._is_open(scope["path"]):
             await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._guard_socket(scope, receive, send)
         else:
             await self._guard(scope, receive, send)
 
@@ -99,6 +103,14 @@ class Guard:
 
     def _is_open(self, path: str) -> bool:
         return any(path == rule or (rule.endswith("/") and path.startswith(rule)) for rule in self._options.open_paths)
+
+    async def _guard_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A web socket is opened with a pass or not at all: nobody can be led elsewhere from there."""
+        if (await self._ask(scope, _about(scope))).passes:
+            await self._app(scope, receive, send)
+            return
+        await receive()
+        await send({"type": "websocket.close", "code": NOT_ALLOWED})
 
     async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
         about = _about(scope)
@@ -135,7 +147,7 @@ class Guard:
 
     def _decide_alone(self, scope: Scope) -> _Verdict:
         """Nobody to ask: passes can still be checked, and everybody else is treated as set."""
-        if self._options.open_when_lost or self._passes.find_live(scope["headers"], secure=scope["scheme"] == "https"):
+        if self._options.open_when_lost or self._passes.find_live(scope["headers"], secure=_is_secure(scope)):
             return _Verdict(True, 200, [], b"")
         headers = [
             (b"content-type", b"text/html; charset=utf-8"),
@@ -177,12 +189,16 @@ def _about(scope: Scope) -> list[tuple[bytes, bytes]]:
     client = scope.get("client")
     return [
         *own,
-        (b"x-forwarded-method", scope["method"].encode()),
+        (b"x-forwarded-method", scope.get("method", "GET").encode()),
         (b"x-forwarded-uri", uri),
-        (b"x-forwarded-proto", scope["scheme"].encode()),
+        (b"x-forwarded-proto", b"https" if _is_secure(scope) else b"http"),
         (b"x-forwarded-host", dict(headers).get(b"host", b"")),
         *([(b"x-forwarded-for", client[0].encode())] if client else []),
     ]
+
+
+def _is_secure(scope: Scope) -> bool:
+    return scope["scheme"] in ("https", "wss")
 
 
 def _only(answer: httpx.Response, names: Iterable[bytes]) -> list[tuple[bytes, bytes]]:

@@ -1,11 +1,13 @@
 """A visitor's whole way in a real browser: the site, the line, the turn, a seat, the payment, and out again."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import httpx
 import pytest
-from playwright.async_api import LocatorAssertions, Page, expect
+from playwright.async_api import Browser, LocatorAssertions, Page, expect
 
 from app.demo.serving import create_box_office
 from app.demo.site import SiteOptions, Tour
@@ -13,6 +15,7 @@ from tests.browser.conftest import Screenshot, Visit
 from tests.conftest import make_settings
 from tests.demo.conftest import bank_clerk
 from tests.support.axe import assert_accessible
+from tests.support.demos import demos
 from tests.support.live import LiveApp, live_app, serving
 from tests.support.looks import change, look_like
 from tests.support.servers import RealServer
@@ -178,7 +181,9 @@ async def test_the_tour_shows_the_site_the_line_and_the_hall(
     inside = await others.enter()
     await others.enter()
     await inside.pick("A1")
-    page = await visit(f"{box_office}/tour", viewport={"width": 1280, "height": 900})
+    page = await visit(f"{box_office}/tour#the-operators-token", viewport={"width": 1280, "height": 900})
+    await expect(page.locator("#token code")).to_have_text("the-operators-token")
+    await expect(page).to_have_url(f"{box_office}/tour")
     frame = page.frame_locator("iframe")
     await frame.get_by_role("button", name="Take a place").click()
     await expect(frame.get_by_role("heading", level=1)).to_have_text("You are in line")
@@ -193,3 +198,31 @@ async def test_the_tour_shows_the_site_the_line_and_the_hall(
     assert await phone.evaluate("document.documentElement.scrollWidth") <= 320
     await assert_accessible(phone)
     await screenshot(phone, "tour-phone")
+
+
+async def test_within_one_window_the_demo_leads_through_the_line_to_a_ticket(
+    tmp_path: Path, browser: Browser, screenshot: Screenshot
+) -> None:
+    with demos(tmp_path) as start:
+        demo = await start("--crowd", "60", "--shoppers", "2").ready()
+        context = await browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
+        page = await context.new_page()
+        address = re.search(r"http://localhost:\d+/tour#\S+", demo.said)
+        assert address
+        await page.goto(address[0])
+        frame = page.frame_locator("iframe")
+        await frame.get_by_role("button", name="Take a place").click()
+        await frame.get_by_role("link", name="Choose a seat").click(timeout=60_000)  # let in by itself
+        await frame.locator('button[data-state="free"]').first.click()
+        await frame.get_by_role("button", name="Pay").click()
+        await expect(frame.locator("#ticket")).to_be_visible(timeout=30_000)
+        await expect(page.locator("#sum")).not_to_contain_text(": 0 of 60 sold")
+        await screenshot(page, "demo-ticket")
+        await frame.get_by_role("button", name="Leave").click()
+        await expect(frame.get_by_role("heading", level=1)).to_have_text("Good night")
+        operator = await context.new_page()
+        await operator.goto(await page.get_by_role("link", name="dashboard").get_attribute("href") or "")
+        await operator.get_by_label("Admin token").fill(address[0].rpartition("#")[2])
+        await operator.get_by_role("button", name="Sign in").click()
+        await expect(operator.get_by_role("link", name=ROOM, exact=True)).to_be_visible()
+        await context.close()

@@ -4,9 +4,7 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -14,6 +12,7 @@ import pytest
 
 from app.demo.everything import Part, PartFailed, choose_port
 from app.errors import ConfigError
+from tests.support.demos import DemoStarter, demos
 from tests.support.servers import free_port
 from tests.support.waiting import eventually
 
@@ -21,64 +20,13 @@ IN_A_FRAME = {"accept": "text/html", "sec-fetch-mode": "navigate", "sec-fetch-de
 """A page in a frame, as the tour has it, is never let in at the gate itself."""
 
 
-class Running:
-    """A demo that runs, and what it has said so far."""
-
-    def __init__(self, folder: Path, *words: str, **env: str) -> None:
-        self.folder = folder
-        self.said_path = folder.with_suffix(".said")
-        self.site = f"http://localhost:{free_port()}"
-        self.service = f"http://localhost:{free_port()}"
-        ports = ("--port", self.site.rpartition(":")[2], "--service-port", self.service.rpartition(":")[2])
-        with self.said_path.open("wb") as said:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", "demo", *ports, "--folder", str(folder), *words],
-                env={"PATH": os.environ["PATH"], "HOME": str(folder), **env},
-                stdout=said,
-                stderr=said,
-            )
-
-    @property
-    def said(self) -> str:
-        return self.said_path.read_text()
-
-    async def ready(self) -> "Running":
-        await eventually(lambda: "Ctrl-C" in self.said or self.process.poll() is not None, within_s=90)
-        assert self.process.poll() is None, self.said
-        return self
-
-    def pids(self) -> dict[str, int]:
-        """The parts by their command, as the machine sees them: whoever was told of our folder or ports."""
-        found = {}
-        for path in Path("/proc").glob("[0-9]*/status"):
-            try:
-                status, words = path.read_text(), (path.parent / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if f"PPid:\t{self.process.pid}\n" in status:
-                found[" ".join(word.decode() for word in words[3:5])] = int(path.parent.name)
-        return found
-
-    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(60)
-
-
 @pytest.fixture
-def start_demo(tmp_path: Path) -> Iterator[Callable[..., Running]]:
-    started: list[Running] = []
-
-    def start(*words: str, **env: str) -> Running:
-        started.append(Running(tmp_path / f"demo-{len(started)}", *words, **env))
-        return started[-1]
-
-    yield start
-    for demo in started:
-        if demo.process.poll() is None:
-            demo.stop(signal.SIGTERM)
+def start_demo(tmp_path: Path) -> Iterator[DemoStarter]:
+    with demos(tmp_path) as starter:
+        yield starter
 
 
-async def test_it_brings_up_all_parts_and_takes_all_of_them_down_again(start_demo: Callable[..., Running]) -> None:
+async def test_it_brings_up_all_parts_and_takes_all_of_them_down_again(start_demo: DemoStarter) -> None:
     demo = await start_demo("--crowd", "50", "--shoppers", "2", REDIS_URL="redis://127.0.0.1:1/0").ready()
     parts = demo.pids()
     assert {name.split()[0] for name in parts} == {"serve", "worker", "demo", "simulate"}
@@ -107,7 +55,7 @@ async def test_it_brings_up_all_parts_and_takes_all_of_them_down_again(start_dem
     assert "Traceback" not in demo.said + "".join(path.read_text() for path in demo.folder.glob("*.log"))
 
 
-async def test_when_a_part_dies_it_says_which_and_stops_the_others(start_demo: Callable[..., Running]) -> None:
+async def test_when_a_part_dies_it_says_which_and_stops_the_others(start_demo: DemoStarter) -> None:
     demo = await start_demo("--crowd", "0", "--shoppers", "0").ready()
     parts = demo.pids()
     os.kill(next(pid for name, pid in parts.items() if name.startswith("worker")), signal.SIGKILL)
@@ -116,7 +64,7 @@ async def test_when_a_part_dies_it_says_which_and_stops_the_others(start_demo: C
     assert not any(Path(f"/proc/{pid}").exists() for pid in parts.values())
 
 
-def test_a_port_that_was_asked_for_and_is_taken_is_one_clear_line(start_demo: Callable[..., Running]) -> None:
+def test_a_port_that_was_asked_for_and_is_taken_is_one_clear_line(start_demo: DemoStarter) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         demo = start_demo("--port", str(taken.getsockname()[1]))
         assert demo.process.wait(60) == 2

@@ -144,6 +144,35 @@ async def test_open_paths_do_not_even_ask(live: LiveApp) -> None:
         assert (await site.get("/bye")).status_code == 200
 
 
+async def test_a_web_socket_is_opened_with_a_pass_or_not_at_all(live: LiveApp) -> None:
+    reached: list[str] = []
+
+    async def site(scope: Scope, receive: Receive, send: Send) -> None:
+        reached.append(scope["path"])
+
+    async def opened(headers: dict[str, str]) -> list[str]:
+        pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+        scope = {"type": "websocket", "path": "/live", "scheme": "ws", "query_string": b"", "headers": pairs}
+        sent: list[str] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Any) -> None:
+            sent.append(f"{message['type']} {message['code']}")
+
+        await guard(scope, receive, send)
+        return sent
+
+    visitor = await enter(live.url)
+    guard = Guard(site, GuardOptions(live.url, "default", open_paths=("/open/",)))
+    assert await opened({"host": "shop.example"}) == ["websocket.close 1008"]
+    assert reached == []
+    assert await opened({"host": "shop.example", **visitor}) == []
+    assert reached == ["/live"]
+    await guard._client.aclose()
+
+
 @asynccontextmanager
 async def gone(replica: Replica, **options: Any) -> AsyncIterator[tuple[httpx.AsyncClient, dict[str, str]]]:
     """The guard has seen the service's keys, somebody is inside, and then the service is killed."""

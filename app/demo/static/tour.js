@@ -34,5 +34,21 @@ async function look() {
   if (hall.status === "fulfilled") showHall(hall.value);
 }
 
+// The terminal names the tour with the operator's token behind `#`, which browsers keep to themselves.
+function showToken() {
+  const token = location.hash.slice(1) || sessionStorage.getItem("token");
+  if (!token) return;
+  sessionStorage.setItem("token", token);
+  history.replaceState(null, "", location.pathname);
+  const place = document.getElementById("token");
+  place.querySelector("code").textContent = token;
+  place.querySelector("button").addEventListener("click", async (press) => {
+    await navigator.clipboard.writeText(token);
+    press.target.textContent = "Copied";
+  });
+  place.hidden = false;
+}
+
+showToken();
 setInterval(look, LOOK_EVERY_MS);
 look();
