@@ -65,6 +65,29 @@ async def test_an_idempotency_key_holds_across_replicas(store_url: str) -> None:
         assert len({answer.json()["position"] for answer in answers}) == 1
 
 
+async def test_who_enters_at_one_replica_is_known_and_ended_at_another(store_url: str) -> None:
+    async with waiting_rooms(store_url) as (first, _), waiting_rooms(store_url) as (second, _):
+        assert (await first.get("/.well-known/jwks.json")).content == (
+            await second.get("/.well-known/jwks.json")
+        ).content
+        for room in ("default", "concert", "matinee"):
+            ticket = (await first.post(f"/rooms/{room}/join")).json()["token"]
+            bearer = {"Authorization": f"Bearer {ticket}"}
+            entered = (await first.post(f"/rooms/{room}/enter", headers=bearer)).json()
+            carried = {"X-Waiting-Room-Pass": entered["pass"]}
+            renewed = await second.post(f"/rooms/{room}/renew", headers=carried)
+            assert renewed.json()["sessionId"] == entered["sessionId"]
+            assert (await second.get(f"/gate/{room}", headers=carried)).status_code == 200
+            revoked = {**carried, "X-Waiting-Room-End": "revoke"}
+            assert (await second.post(f"/gate/{room}/end", headers=revoked)).status_code == 204
+
+            async def refused(room: str = room, carried: dict[str, str] = carried) -> bool:
+                return (await first.get(f"/gate/{room}", headers=carried)).status_code != 200
+
+            await eventually(refused)
+            assert (await first.post(f"/rooms/{room}/join", headers=bearer)).status_code == 403
+
+
 async def test_a_place_is_taken_to_another_device_at_another_replica(store_url: str) -> None:
     async with waiting_rooms(store_url) as (first, _), waiting_rooms(store_url) as (second, _):
         for room in ("default", "concert", "matinee"):
