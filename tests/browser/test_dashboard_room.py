@@ -2,7 +2,7 @@
 
 import httpx
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.conftest import PHONE, Visit
 from tests.browser.test_dashboard import HOSTILE, Screenshot, signed_in
@@ -212,3 +212,46 @@ async def test_a_signed_out_page_leads_to_the_door_and_back(live: LiveApp, visit
     await page.get_by_label("Admin token").fill(TOKEN)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text("concert")
+
+
+async def test_charts_go_on_from_what_they_have_and_put_right_what_was_still_fresh(live: LiveApp, visit: Visit) -> None:
+    page = await signed_in(visit, "/admin/rooms/concert")
+    hour, step, asked = 3_600_000, 5000, []
+
+    async def answer(route: Route) -> None:
+        since = int(route.request.url.rpartition("=")[2])
+        asked.append(since)
+        first = 10 * hour if since == 0 else since + step
+        at = list(range(first, first + (hour if since == 0 else 6 * step), step))
+        names = ("waiting", "onTurn", "inside", "joinsPerMinute", "admittedPerMinute", "abandonedPerMinute")
+        columns = {name: [len(asked)] * len(at) for name in (*names, "pollsPerSecond", "waitSeconds")}
+        await route.fulfill(json={"room": "concert", "everySeconds": 5, "at": at, **columns})
+
+    await page.route("**/history?since=*", answer)
+    columns = await page.evaluate(
+        """async () => {
+            const script = document.querySelector("script[type=module]").src.replace("room.js", "history.js");
+            const { History } = await import(script);
+            const history = new History("concert");
+            await history.refresh();
+            await history.refresh();
+            return history.columns;
+        }"""
+    )
+    newest = 11 * hour - step
+    assert newest - 20_000 in asked
+    assert columns["at"] == list(range(newest - 20_000 + 7 * step - hour, newest - 20_000 + 7 * step, step))
+    assert len(columns["waiting"]) == hour // step
+    assert columns["waiting"][-7] < columns["waiting"][-6], (
+        "the last six are news, four of them of moments known before"
+    )
+
+
+async def test_charts_follow_the_colours_of_the_night(live: LiveApp, visit: Visit) -> None:
+    await fill_line(live, 5)
+    await live.services.history.step()
+    page = await signed_in(visit, "/admin/rooms/default", color_scheme="light")
+    await expect(page.locator(".plot canvas").first).to_be_visible(timeout=20_000)
+    await page.emulate_media(color_scheme="dark")
+    await expect(page.locator(".plot canvas")).to_have_count(4)
+    await assert_accessible(page)

@@ -193,6 +193,13 @@ async def test_while_the_store_is_away_an_operator_can_still_sign_in_and_look(ow
         assert (await try_token(client)).status_code == 429
 
 
+@pytest.mark.parametrize("name", ["%3Cscript%3E", "a%3Fb", "a%23b", "%2E%2E", "a%2Fb", "UPPER"])
+async def test_what_can_be_no_room_has_no_page(client: httpx.AsyncClient, name: str) -> None:
+    await sign_in(client)
+    assert (await client.get(f"/admin/rooms/{name}")).status_code in (404, 307)
+    assert (await client.get("/admin/rooms/never-made")).status_code == 200, "it may be gone, and its audit log not"
+
+
 async def test_without_an_admin_token_the_page_says_how_to_set_one(server: RealServer) -> None:
     async with running_app(make_settings(redis_url=server.url, admin_token=None)) as (client, _):
         for path in ("/admin", "/admin/sign-in"):

@@ -7,9 +7,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from app.errors import Unauthorized
+from app.errors import NotFound, Unauthorized
 from app.operators.sessions import OperatorSession
 from app.services import Services
+from app.settings import is_room_name
 from app.web.addresses import static_digest
 from app.web.bodies import NO_STORE, answer
 from app.web.dashboard.feed import Feed
@@ -80,8 +81,10 @@ async def rooms_page(request: Request) -> Response:
 
 
 async def room_page(request: Request) -> Response:
-    """One room: figures, charts, controls, settings, and what operators did."""
+    """One room: figures, charts, controls, settings, and what operators did; the last also of a room that is gone."""
     name = request.path_params["room"]
+    if not is_room_name(name):
+        raise NotFound(f"There can be no room named {name!r}.")
     return await page_for_operator(request, "admin_room.html", room=name)
 
 
