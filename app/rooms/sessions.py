@@ -91,6 +91,16 @@ class Sessions:
         """
         return await self._walking_in.ask(round(hold_s * 1000))
 
+    async def ends_ms(self, positions: Sequence[int]) -> list[int | None]:
+        """When the sessions of these positions end, by the store's clock; None for those that are over.
+
+        Raises:
+            StoreUnavailable: that cannot be known now.
+        """
+        client, members = self._store.client, [str(position) for position in positions]
+        scores = await self._store.command(lambda: client.zmscore(self._keys["sessions"], members))
+        return [None if score is None else int(score) for score in scores]
+
     async def leave(self, epoch: int, position: int, *, bar_s: int = 0) -> None:
         """End the visit, wherever in it the visitor is; what it held goes to the next at once. Idempotent.
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.rooms.gate import GateBypass, RoomGate
+from app.rooms.sessions import Session
 from app.rooms.settings import IdentityRule
 from app.web.gate.inline import MOST_PER_ADDRESS, Unconfirmed
 from tests.gate.conftest import BROWSER, PROGRAM, Proxy
@@ -215,10 +216,10 @@ def test_the_bounds_hold_whatever_comes(steps: list[tuple[str, str]]) -> None:
             held.confirmed(places.pop())
         elif held.has_room(address, 8):
             held.begin(address)
-            place = None if step == "fail" else (1, number)
-            held.begun(address, place, 10)
-            if place is not None:
-                places.append(place)
+            session = None if step == "fail" else Session(1, number, 0, 0, 10_000, 0)
+            held.begun(address, session, 10)
+            if session is not None:
+                places.append((1, number))
         assert len(held) <= 8
         by_address = [known.address for known in held._by_place.values()]
         assert held._by_address == {name: by_address.count(name) for name in set(by_address)}

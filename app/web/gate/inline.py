@@ -2,7 +2,8 @@
 
 Whoever opens a page is given a short, provisional session; the cookie that comes back with their next request makes
 it a whole one. Who keeps no cookies (crawlers, previews, monitors) takes a slot for that short time only, and so few at
-once that they keep nobody else out: there is a bound for the room on each replica, and one for each address.
+once that they keep nobody else out: there is a bound for the room on each replica, and one for each address. Cookies
+come back to whichever replica; so where a bound is met, the store is asked, once a second at most, who has.
 """
 
 from collections import OrderedDict
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from app.clock import Clock
 from app.errors import NotYourTurn, StanchionError, StoreUnavailable, TicketRefused
 from app.rooms.room import Room
+from app.rooms.sessions import Session
 from app.rooms.settings import Method
 from app.rooms.snapshot import Snapshot
 from app.rooms.window import LIVE
@@ -20,14 +22,18 @@ from app.web.gate.visitors import Headers
 
 MOST_PER_ADDRESS = 5
 """Unconfirmed sessions of one address; an IPv6 /64 is one."""
-MOST_UNCONFIRMED = 100
+MOST_UNCONFIRMED = 1000
+"""Where there is no `maxActive`, and so no slot to be taken from anybody."""
 SHARE_UNCONFIRMED = 0.2
-"""Of `maxActive`, where there is one: crawlers never hold more than so much of the room through one replica."""
+"""Of `maxActive`: crawlers never hold more than so much of the room through one replica."""
+ASK_EVERY_S = 1.0
 
 
 class _Unconfirmed(NamedTuple):
     address: str
     until_s: float
+    ends_ms: int
+    """By the store, unless somebody has confirmed it."""
 
 
 class Unconfirmed:
@@ -50,13 +56,23 @@ class Unconfirmed:
         self._asked += 1
         self._by_address[address] = self._by_address.get(address, 0) + 1
 
-    def begun(self, address: str, place: tuple[int, int] | None, hold_s: float) -> None:
-        """What was asked for is there, at this place; or None, and counts no more."""
+    def begun(self, address: str, session: Session | None, hold_s: float) -> None:
+        """What was asked for is there; or None, and counts no more."""
         self._asked -= 1
-        if place is None:
+        if session is None:
             self._forget(address)
         else:
-            self._by_place[place] = _Unconfirmed(address, self._clock.monotonic_s() + hold_s)
+            place = session.epoch, session.position
+            self._by_place[place] = _Unconfirmed(address, self._clock.monotonic_s() + hold_s, session.ends_ms)
+
+    def places(self) -> list[tuple[int, int]]:
+        """Where those are that have not come back here, by epoch and position."""
+        return list(self._by_place)
+
+    def has_changed(self, place: tuple[int, int], ends_ms: int | None) -> bool:
+        """Whether a session that the store knows to end then is over, or was confirmed somewhere."""
+        known = self._by_place.get(place)
+        return known is not None and (ends_ms is None or ends_ms > known.ends_ms)
 
     def confirmed(self, place: tuple[int, int]) -> None:
         """The cookie came back: this one is no crawler."""
@@ -90,7 +106,9 @@ class Inline:
     def __init__(self, room: Room, visits: Visits, clock: Clock) -> None:
         self._room = room
         self._visits = visits
+        self._clock = clock
         self._unconfirmed = Unconfirmed(clock)
+        self._asked_s = float("-inf")
         self._full: Snapshot | None = None
         """The snapshot by which there seemed to be room when the store knew that there was none."""
         self.confirmed = self._unconfirmed.confirmed
@@ -101,30 +119,48 @@ class Inline:
         Nothing is raised: what goes wrong here leads to the waiting page, which says what it is.
         """
         room = self._room
-        if not self._seems_free() or not self._unconfirmed.has_room(address, self._most()):
+        if not self._seems_free() or await self._stands_in_line(headers):
             return None
-        if await self._stands_in_line(headers):
-            return None
-        snapshot, hold_s = room.snapshot, room.settings.gate.inline_seconds
+        if not self._unconfirmed.has_room(address, self._most()):
+            await self._ask_who_came_back()
+            if not self._unconfirmed.has_room(address, self._most()):
+                return None
+        snapshot, settings = room.snapshot, room.settings
+        hold_s = min(settings.gate.inline_seconds, settings.session_seconds)
         self._unconfirmed.begin(address)
-        place = None
+        session = None
         try:
             admission = await self._visits.walk_in(room, hold_s)
-            place = admission.session.epoch, admission.session.position
+            session = admission.session
         except NotYourTurn:
             self._full = snapshot
             return None
         except StanchionError:
             return None
         finally:
-            self._unconfirmed.begun(address, place, hold_s)
+            self._unconfirmed.begun(address, session, hold_s)
         return admission
 
     def _most(self) -> int:
         most_active = self._room.settings.max_active
         if most_active is None:
             return MOST_UNCONFIRMED
-        return min(MOST_UNCONFIRMED, max(1, int(most_active * SHARE_UNCONFIRMED)))
+        return max(1, int(most_active * SHARE_UNCONFIRMED))
+
+    async def _ask_who_came_back(self) -> None:
+        """Forget those that other replicas have confirmed, and those of an earlier line."""
+        now_s, places = self._clock.monotonic_s(), self._unconfirmed.places()
+        if now_s - self._asked_s < ASK_EVERY_S or not places:
+            return
+        self._asked_s = now_s
+        try:
+            ends_ms = await self._room.sessions.ends_ms([position for _, position in places])
+        except StoreUnavailable:
+            return
+        epoch = self._room.snapshot.epoch if self._room.snapshot else 0
+        for place, end_ms in zip(places, ends_ms, strict=True):
+            if place[0] < epoch or self._unconfirmed.has_changed(place, end_ms):
+                self._unconfirmed.confirmed(place)
 
     def _seems_free(self) -> bool:
         """Whether, by the last look, nobody waits and there is room; the store decides."""
