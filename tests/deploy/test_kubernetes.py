@@ -1,5 +1,6 @@
 """k8s/: valid to the letter, true to the settings, without a secret, shut tight."""
 
+import re
 from typing import Any
 
 import kubernetes_validate
@@ -92,7 +93,7 @@ def test_the_replicas_are_the_image_that_is_built_here() -> None:
 def test_compose_and_kubernetes_run_the_same_images() -> None:
     in_cluster = {container["image"] for doc in workloads() for container in containers(doc)}
     on_one_machine = {service["image"] for service in compose()["services"].values()}
-    assert in_cluster == {image for image in on_one_machine if not image.startswith("nginx:")}
+    assert in_cluster == on_one_machine
 
 
 def test_every_variable_is_a_setting_and_all_of_them_load() -> None:
@@ -170,6 +171,11 @@ def test_selectors_find_the_pods_they_mean() -> None:
         ("NetworkPolicy", "server", manifest("Deployment")),
         ("NetworkPolicy", "worker", manifest("Deployment", "stanchion-worker")),
         ("NetworkPolicy", "store", manifest("StatefulSet", "stanchion-store")),
+        ("NetworkPolicy", "store-gateway", manifest("StatefulSet", "stanchion-store")),
+        ("Service", "gateway", manifest("Deployment", "gateway")),
+        ("NetworkPolicy", "gateway", manifest("Deployment", "gateway")),
+        ("Service", "site", manifest("Deployment", "site")),
+        ("NetworkPolicy", "site", manifest("Deployment", "site")),
     ):
         spec = manifest(kind, name)["spec"]
         selector = spec.get("podSelector") or spec["selector"]
@@ -200,6 +206,54 @@ def test_a_stopping_pod_has_the_time_that_its_settings_promise() -> None:
 def test_the_autoscaler_and_the_disruption_budget_leave_three() -> None:
     assert manifest("HorizontalPodAutoscaler")["spec"]["minReplicas"] == manifest("Deployment")["spec"]["replicas"]
     assert manifest("PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+
+
+def test_the_gateway_runs_the_nginx_files_that_the_docs_show() -> None:
+    data = manifest("ConfigMap", "gateway")["data"]
+    examples = ROOT / "docs" / "examples" / "proxies"
+    for snippet in ("stanchion-ask.conf", "stanchion-gate.conf", "stanchion-headers.conf"):
+        assert data[snippet] == (examples / "nginx" / snippet).read_text(encoding="utf-8"), snippet
+    assert data["please-wait.html"] == (examples / "please-wait.html").read_text(encoding="utf-8")
+    own = (examples / "nginx" / "stanchion.conf").read_text(encoding="utf-8")
+    for here, there in (
+        ("listen 127.0.0.1:8080;", "listen 8080;"),
+        ("server 127.0.0.1:8000;", "server site:8000;"),
+        ("/var/cache/", "/tmp/"),
+        ("/assets/", "/static/"),
+    ):
+        assert here in own
+        own = own.replace(here, there)
+    lines = [re.sub(r"# .*", "", line) for line in data["stanchion.conf"].splitlines()]
+    assert lines == [re.sub(r"# .*", "", line) for line in own.splitlines()]
+
+
+def test_the_gateway_asks_a_replica_of_its_own_and_trusts_nobody_else() -> None:
+    nginx, replica = containers(manifest("Deployment", "gateway"))
+    given = {item["name"]: item.get("value") for item in replica["env"]}
+    assert given["HOST"] == given["TRUSTED_PROXIES"] == "127.0.0.1"
+    assert (
+        f"http://replicas{given['ROOT_PATH']}/gate/default"
+        in manifest("ConfigMap", "gateway")["data"]["stanchion-gate.conf"]
+    )
+    assert "server 127.0.0.1:3000 " in manifest("ConfigMap", "gateway")["data"]["stanchion.conf"]
+    for name in ("JWT_SECRET", "PASS_KEY", "REDIS_URL"):
+        by_name = {item["name"]: item for item in replica["env"]}
+        assert by_name[name] == {item["name"]: item for item in _server()["env"]}[name], "the same keys, the same line"
+    volume = manifest("Deployment", "gateway")["spec"]["template"]["spec"]["volumes"][0]
+    assert {item["key"] for item in volume["configMap"]["items"]} == set(manifest("ConfigMap", "gateway")["data"])
+    assert [port["containerPort"] for port in nginx["ports"]] == [8080]
+
+
+def test_nobody_gets_past_the_gate_to_the_site() -> None:
+    (site,) = containers(manifest("Deployment", "site"))
+    (let_in,) = manifest("NetworkPolicy", "site")["spec"]["ingress"]
+    (peer,) = let_in["from"]
+    labels = manifest("Deployment", "gateway")["spec"]["template"]["metadata"]["labels"]
+    assert peer["podSelector"]["matchLabels"].items() <= labels.items()
+    assert [rule["port"] for rule in let_in["ports"]] == [site["ports"][0]["containerPort"]]
+    (port,) = manifest("Service", "site")["spec"]["ports"]
+    assert f"server site:{port['port']};" in manifest("ConfigMap", "gateway")["data"]["stanchion.conf"]
+    assert {item["valueFrom"]["secretKeyRef"]["optional"] for item in site["env"]} == {True}
 
 
 def test_the_page_on_kubernetes_names_every_file_and_the_oldest_version() -> None:
