@@ -5,6 +5,7 @@ shown with the text of `other` and the message that came with it, so that a newe
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from app.web.languages import Language
@@ -205,8 +206,9 @@ COUNTED: Mapping[str, tuple[str, str]] = {
 }
 
 
+@cache
 def page_texts(language: Language) -> dict[str, Any]:
-    """Everything the page can say, in one language, as its scripts and its template read it."""
+    """Everything the page can say, in one language, as its scripts and its template read it; the same each time."""
     text = language.text
     return {
         "states": {

@@ -241,9 +241,13 @@ async def test_every_language_is_shown_the_same_with_and_without_scripts(
     await screenshot(page, f"language-{tag}")
 
 
-async def test_the_language_is_a_visible_choice_that_is_remembered(live: LiveApp, visit: Visit) -> None:
+async def test_the_language_is_a_visible_choice_that_is_remembered(
+    live: LiveApp, visit: Visit, screenshot: Screenshot
+) -> None:
     page = await visit()
     await page.locator(".languages summary").click()
+    await assert_accessible(page)
+    await screenshot(page, "languages")
     await page.get_by_role("link", name="Français").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Rejoindre la file")
     await page.goto(f"{live.url}/rooms/concert")
