@@ -1,5 +1,6 @@
 """What a room asks of a joiner besides waiting: who they are, and how often their address may come."""
 
+import asyncio
 import hmac
 
 import httpx
@@ -61,13 +62,23 @@ async def fetch_keys(url: str) -> str:
     """Read a site's public keys.
 
     Raises:
-        OSError: the site cannot be reached, or answers with something else.
+        OSError: the site cannot be reached in time, or answers with something else.
+        ValueError: the answer is not text.
     """
     try:
-        async with httpx.AsyncClient(timeout=FETCH_TIMEOUT_S, follow_redirects=False, trust_env=False) as client:
-            answer = await client.get(url)
-    except httpx.HTTPError as error:
+        # The timeout of httpx is for each read, and a slow site may make many of them.
+        async with (
+            asyncio.timeout(FETCH_TIMEOUT_S),
+            httpx.AsyncClient(timeout=FETCH_TIMEOUT_S, follow_redirects=False, trust_env=False) as client,
+            client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer,
+        ):
+            if answer.status_code != httpx.codes.OK:
+                raise OSError(f"{url} answered {answer.status_code}")
+            body = b""
+            async for part in answer.aiter_raw():
+                body += part
+                if len(body) > MAX_KEYS_BYTES:
+                    raise OSError(f"{url} answered with more than {MAX_KEYS_BYTES} bytes")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise OSError(str(error)) from error
-    if not answer.is_success or len(answer.content) > MAX_KEYS_BYTES:
-        raise OSError(f"{url} answered {answer.status_code}")
-    return answer.text
+    return body.decode()
