@@ -15,7 +15,7 @@ from app.errors import Forbidden
 from app.operators.sessions import SESSION_S, OperatorSession
 from app.services import Services
 from app.settings import Settings
-from app.web.access import Access, require_access
+from app.web.access import Access, bearer_token, require_access
 from app.web.proxies import Proxies
 
 CSRF_HEADER = "x-csrf-token"
@@ -27,7 +27,8 @@ async def allow(request: Request, access: Access, services: Services) -> None:
     Raises:
         Unauthorized, Forbidden: as `require_access`; Forbidden also when another site's page may be behind it.
     """
-    if access is Access.ADMIN and "authorization" not in request.headers:
+    # A password that a proxy asks for besides travels in the same header, and is not for us.
+    if access is Access.ADMIN and bearer_token(request.headers.get("authorization", "")) is None:
         session = await session_of(request, services)
         if session is not None:
             refuse_other_sites(request)

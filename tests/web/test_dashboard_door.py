@@ -132,6 +132,15 @@ async def test_the_cookie_alone_does_not_open_the_api(client: httpx.AsyncClient)
     assert state["paused"] is False
 
 
+async def test_a_password_asked_for_by_a_proxy_is_not_in_the_way_and_a_token_goes_first(
+    client: httpx.AsyncClient,
+) -> None:
+    own = await sign_in(client)
+    for authorization, status in (("Basic YWRhOmxvdmVsYWNl", 200), ("Bearer not-the-token", 401)):
+        headers = own | {"Authorization": authorization}
+        assert (await client.get("/admin/api/rooms", headers=headers)).status_code == status
+
+
 async def test_one_sessions_csrf_token_does_not_serve_another(client: httpx.AsyncClient) -> None:
     first = await sign_in(client)
     client.cookies.clear()
