@@ -2,7 +2,7 @@
 
     guarded = Guard(site, GuardOptions("http://localhost:3000", room="lantern-hall", open_paths=("/static/",)))
 
-Works around any ASGI application. The service must name this program's address in `TRUSTED_PROXIES`, for it is told
+Works around any ASGI application whose server runs the lifespan (uvicorn and hypercorn do). The service must name this program's address in `TRUSTED_PROXIES`, for it is told
 here what the visitor asked for, as a proxy would tell it. docs/demo.md has the recipe.
 """
 

@@ -58,10 +58,13 @@ def from_own_page(request: Request) -> None:
     Raises:
         HTTPException: 403.
     """
-    origin = request.headers.get("origin")
-    site = request.headers.get("sec-fetch-site", "same-origin")
-    foreign = origin is not None and origin.partition("://")[2] != request.headers.get("host")
-    if site not in ("same-origin", "none") or foreign:
+    site = request.headers.get("sec-fetch-site")  # what the browser itself says, also behind a proxy that renames us
+    if site is None:
+        origin = request.headers.get("origin")
+        own = origin is None or origin.partition("://")[2] == request.headers.get("host")
+    else:
+        own = site in ("same-origin", "none")
+    if not own:
         raise HTTPException(403)
 
 

@@ -96,8 +96,8 @@ async def test_the_plan_fits_a_phone_and_passes_axe_in_the_dark(box_office: str,
 
 
 async def test_the_time_to_decide_is_shown_and_its_end_too(live: LiveApp, visit: Visit) -> None:
-    async with serving(create_site(SiteOptions(live.url, decide_s=3.0))) as (url, _):
+    async with serving(create_site(SiteOptions(live.url, decide_s=6.0))) as (url, _):
         page = await visit(f"{url}/seats")
         await pick(page, "A1")
-        await expect(page.locator("#left")).to_have_text("0:00", timeout=15_000)
+        await expect(page.locator("#left")).to_have_text("0:00", timeout=20_000)
         await expect(page.get_by_role("alert")).to_contain_text("No seat is kept for you", timeout=15_000)

@@ -46,7 +46,7 @@ async def test_it_brings_up_all_parts_and_takes_all_of_them_down_again(start_dem
             hall = (await client.get(f"{demo.site}/tour.json")).json()
             return serving["last"] > 2 and bool(hall["held"] or hall["sold"])
 
-        await eventually(somebody_has_come, within_s=30)
+        await eventually(somebody_has_come, within_s=60)
 
     assert demo.stop() == 0
     stopped = re.findall(r"^stopping (.+)$", demo.said, re.MULTILINE)
