@@ -14,8 +14,8 @@ from app.web.operations import services_of
 from app.web.targets import checked_target
 
 COOKIE = "stanchion-target-"
-MAX_KEPT = 500
-"""Characters; a longer wish is kept by the page's address alone, since the cookie comes along with every poll."""
+MAX_KEPT = 600
+"""Characters, as the cookie holds them; a longer wish is kept by the page's address alone, since the cookie comes along with every poll."""
 MAX_SHOWN = 60
 
 
@@ -55,11 +55,11 @@ def onward(request: Request, room: Room) -> Onward:
     asked = checked_target(request.query_params.get("target", ""), room.settings, own_host)
     kept = request.cookies.get(COOKIE + room.name, "")
     wish = asked or checked_target(unquote(kept), room.settings, own_host)
-    cookie = None
-    if asked is not None and len(asked) <= MAX_KEPT:
-        cookie = quote(asked, safe="")
+    cookie = quote(asked, safe="") if asked is not None else None
+    if cookie is not None and (len(cookie) > MAX_KEPT or cookie == kept):
+        cookie = None
     root_path = services_of(request).settings.root_path
-    return Onward(wish, wish or site_of(room, root_path), cookie if cookie != kept else None)
+    return Onward(wish, wish or site_of(room, root_path), cookie)
 
 
 def site_of(room: Room, root_path: str) -> str | None:
