@@ -173,8 +173,10 @@ class Guard:
 _HELD = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>One moment, please</title>
+<main>
 <h1>One moment, please</h1>
 <p>Nobody new can be let in right now. This page tries again by itself every few seconds.</p>
+</main>
 </html>
 """
 

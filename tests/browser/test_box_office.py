@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Page, expect
 
+from app.demo.serving import create_box_office
 from app.demo.site import SiteOptions, create_site
 from tests.browser.conftest import PHONE, Screenshot, Visit
 from tests.demo.conftest import bank_clerk
@@ -101,3 +102,27 @@ async def test_the_time_to_decide_is_shown_and_its_end_too(live: LiveApp, visit:
         await pick(page, "A1")
         await expect(page.locator("#left")).to_have_text("0:00", timeout=20_000)
         await expect(page.get_by_role("alert")).to_contain_text("No seat is kept for you", timeout=15_000)
+
+
+async def test_pages_of_trouble_pass_axe_too(
+    box_office: str, live: LiveApp, visit: Visit, screenshot: Screenshot
+) -> None:
+    page = await visit(f"{box_office}/seats")
+    await pick(page, "A1")
+    await page.get_by_label("A card without money").check()
+    await page.get_by_role("button", name="Pay").click()
+    async with bank_clerk(live.url):
+        await expect(page.get_by_text("The bank refused the card.")).to_be_visible(timeout=20_000)
+    await assert_accessible(page)
+
+    nowhere = SiteOptions("http://127.0.0.1:9")
+    async with serving(create_box_office(nowhere)) as (url, _):
+        page = await visit(f"{url}/seats")
+        await pick(page, "A1")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("That did not work")
+        await assert_accessible(page)
+        await screenshot(page, "site-trouble")
+    async with serving(create_box_office(nowhere, "default")) as (url, _):
+        page = await visit(f"{url}/seats")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("One moment, please")
+        await assert_accessible(page)
