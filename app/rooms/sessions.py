@@ -98,7 +98,7 @@ class Sessions:
             StoreUnavailable: that cannot be known now.
         """
         client, members = self._store.client, [str(position) for position in positions]
-        scores = await self._store.command(lambda: client.zmscore(self._keys["sessions"], members))
+        scores = await self._store.ask(lambda: client.zmscore(self._keys["sessions"], members))
         return [None if score is None else int(score) for score in scores]
 
     async def leave(self, epoch: int, position: int, *, bar_s: int = 0) -> None:

@@ -34,7 +34,7 @@ class Entries:
         claims = issued.claims
         kept = f"{claims.epoch}:{claims.position}:{claims.expires_s}:{host}"
         client, key = self._store.client, keys.room_entry(room.name, _digest(code))
-        await self._store.command(lambda: client.set(key, kept, ex=LASTS_S))
+        await self._store.ask(lambda: client.set(key, kept, ex=LASTS_S))
         return code
 
     async def taken(self, room: Room, code: str, host: str) -> IssuedPass | None:
@@ -46,7 +46,7 @@ class Entries:
         if not 0 < len(code) <= MAX_CODE:
             return None
         client, key = self._store.client, keys.room_entry(room.name, _digest(code))
-        kept = await self._store.command(lambda: client.getdel(key))
+        kept = await self._store.ask(lambda: client.getdel(key))
         if kept is None:
             return None
         text = kept.decode() if isinstance(kept, bytes) else str(kept)

@@ -65,7 +65,7 @@ class Vips:
     async def _first_use(self, code: Vip) -> bool:
         lasts_ms = round(1000 * (code.expires_s - self._clock.unix_s())) + SPARE_MS
         client, key = self._store.client, keys.room_once(code.room, f"vip:{code.code_id}")
-        return bool(await self._store.command(lambda: client.set(key, "1", nx=True, px=lasts_ms)))
+        return bool(await self._store.ask(lambda: client.set(key, "1", nx=True, px=lasts_ms)))
 
     def _read(self, room: Room, token: bytes | str, use: VipUse) -> Vip | None:
         secret = room.settings.gate.vip_secret

@@ -178,6 +178,11 @@ class Store:
         self._round_trips["request"].inc()
         return await self.command(confirmed, limit_s=None)
 
+    async def ask(self, do: Callable[[], Awaitable[T]]) -> T:
+        """One plain command of a request, counted as the round trip that it is; else as `command`."""
+        self._round_trips["request"].inc()
+        return await self.command(do)
+
     async def run_many(self, calls: Sequence[Call], *, purpose: Purpose = "request") -> list[Any]:
         """Run several scripts in one round trip per node; replies in the order of the calls.
 
