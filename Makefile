@@ -29,6 +29,7 @@ bench: $(STAMP)  ## Measure throughput, latency and CPU on loopback (needs wrk; 
 
 screenshots: $(DEV_STAMP)  ## Make the pictures of README and docs anew, from a demo (needs Chromium; some minutes)
 	$(BIN)/python -m tests.browser.pictures
+	$(BIN)/python -m tests.browser.crowd_pictures
 
 check: $(DEV_STAMP)  ## Only the linters and the type checker
 	$(BIN)/ruff format --check .
