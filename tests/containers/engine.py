@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.support.servers import free_port
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -41,7 +43,9 @@ class Project:
     def __init__(self, name: str, port: int, net: str, **env: str) -> None:
         self.name = name
         self.url = f"http://127.0.0.1:{port}"
-        self.env = {"STANCHION_PORT": str(port), "STANCHION_NET": net, **env}
+        site_port = free_port()
+        self.site_url = f"http://127.0.0.1:{site_port}"
+        self.env = {"STANCHION_PORT": str(port), "SITE_PORT": str(site_port), "STANCHION_NET": net, **env}
         modern = subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0
         self._command = ["docker", "compose"] if modern else ["docker-compose"]
 

@@ -14,11 +14,12 @@ from packaging.utils import canonicalize_name
 
 from tests.containers.crowd import Crowd, Poller
 from tests.containers.engine import ROOT, Project, run
+from tests.containers.guarded import visit
 from tests.containers.pods import the_pods_of_the_manifests_run
 
 REPLICAS = ("replica1", "replica2", "replica3")
 WORKERS = ("worker1", "worker2", "worker3")
-SERVICES = ("store", *REPLICAS, "nginx", *WORKERS)
+SERVICES = ("store", *REPLICAS, "nginx", *WORKERS, "site", "cashier")
 
 
 class Trial:
@@ -145,6 +146,11 @@ class Trial:
             assert str(place["position"]) in shown.text
             self.browsers += 1
         return f"the page, its button, and then the page with place {place['position']}"
+
+    def the_site_is_guarded(self) -> str:
+        seen, places = visit(self.project.site_url)
+        self.browsers += places
+        return seen
 
     def nginx_answers_the_crowd_from_its_cache(self) -> str:
         for _ in range(200):
@@ -319,6 +325,7 @@ STEPS: tuple[Callable[[Trial], str], ...] = (
     Trial.pages_of_other_sites_are_kept_out,
     Trial.a_crowd_joins_through_nginx,
     Trial.a_browser_sees_its_place,
+    Trial.the_site_is_guarded,
     Trial.nginx_answers_the_crowd_from_its_cache,
     Trial.the_stream_passes_nginx_unbuffered,
     Trial.a_lock_is_held_once,

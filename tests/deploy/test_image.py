@@ -70,3 +70,11 @@ def test_the_image_pins_every_package_that_is_asked_for_within_its_range() -> No
             version = pins.get(canonicalize_name(wanted.name))
             assert version is not None, f"{wanted.name} has no pin: run `make pins`"
             assert wanted.specifier.contains(version), f"{wanted.name}=={version} is out of range: run `make pins`"
+
+
+def test_every_file_that_the_package_needs_besides_python_is_shipped() -> None:
+    patterns = _pyproject()["tool"]["setuptools"]["package-data"]["app"]
+    shipped = {path for pattern in patterns for path in (ROOT / "app").glob(pattern)}
+    files = [path for path in (ROOT / "app").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    forgotten = [path for path in files if path.suffix != ".py" and path not in shipped]
+    assert not forgotten, "an installed package would lack these"

@@ -1,4 +1,4 @@
-"""Every replica of the waiting room is killed: what visitors then meet is what each example says and lets one choose."""
+"""Every replica of the waiting room is killed, or hangs: what visitors then meet is what each example says and lets one choose."""
 
 from collections.abc import Callable
 
@@ -53,3 +53,18 @@ async def test_open_everybody_goes_straight_to_the_site_until_the_gate_is_back(
     assert visitor.get(PAGE).status_code == 503, "the waiting room's own pages are away all the same"
     world.room.start()
     await eventually(lambda: visitor.get("/shop").status_code == 302, within_s=20)
+
+
+async def test_a_gate_that_hangs_does_not_hang_the_site(start_world: Callable[..., World]) -> None:
+    world = start_world()
+    visitor = world.visitor()
+    visitor.enter()
+    world.room.freeze()
+    try:
+        answer = visitor.get("/shop")  # within the client's own patience of 15 seconds
+        assert answer.status_code == 503
+        assert 'http-equiv="refresh"' in answer.text
+        assert visitor.get("/assets/logo.svg").status_code == 200
+    finally:
+        world.room.thaw()
+    await eventually(lambda: visitor.get("/shop").text == "welcome", within_s=20)

@@ -1,5 +1,6 @@
 """A guarded site, and the visitors who come to it."""
 
+import signal
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -49,6 +50,15 @@ class WaitingRoom:
     def kill(self) -> None:
         assert self._replica is not None
         self._replica.kill()
+
+    def freeze(self) -> None:
+        """It takes connections, and answers nothing."""
+        assert self._replica is not None
+        self._replica.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._replica is not None
+        self._replica.signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """End whatever of it still runs."""
