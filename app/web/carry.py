@@ -30,7 +30,7 @@ from app.web.pages import room_page
 from app.web.places import render_place
 from app.web.proxies import Proxies
 from app.web.qr import qr_code
-from app.web.sessions import page_aware
+from app.web.sessions import page_aware, ticket_for
 from app.web.targets import checked_target
 
 MAX_FORM_BYTES = 2000
@@ -99,10 +99,7 @@ async def ticket_holder(request: Request) -> tuple[Room, Ticket]:
         token = ticket_in_cookies(headers.get(b"cookie", b""), room.name_bytes)
     if not token:
         raise TicketRefused("Send the ticket as `Authorization: Bearer …`; POST /join gives one.", reason="missing")
-    ticket = await services.visits.tickets.verify(token)
-    if ticket.room != room.name:
-        raise TicketRefused(f"The ticket is for the room {ticket.room!r}, not for this one.", reason="other_room")
-    return room, ticket
+    return room, await ticket_for(services, room, token)
 
 
 def _shown(request: Request, room: Room, made: Offer) -> CarryOffer:

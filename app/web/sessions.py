@@ -13,6 +13,7 @@ from app.services import Services
 from app.services.visits import Admission, Visitor
 from app.settings import ROOM_NAME_PATTERN
 from app.tickets.passes import IssuedPass
+from app.tickets.tickets import Ticket
 from app.web.access import bearer_token
 from app.web.bodies import NO_STORE, Wire, answer
 from app.web.cookies import CARRIER, pass_cookie, pass_in_cookies, ticket_in_cookies
@@ -136,10 +137,21 @@ async def _cookie_holder(request: Request, room: Room, kind: str, otherwise: Una
     return await (_ticket_holder if kind == TICKET else _pass_holder)(services, room, token)
 
 
-async def _ticket_holder(services: Services, room: Room, token: bytes) -> Visitor:
+async def ticket_for(services: Services, room: Room, token: bytes) -> Ticket:
+    """The ticket of a token, when it holds for this room.
+
+    Raises:
+        TicketRefused: it does not hold, or is another room's.
+        StoreUnavailable: as `Tickets.verify`.
+    """
     ticket = await services.visits.tickets.verify(token)
     if ticket.room != room.name:
         raise TicketRefused(f"The ticket is for the room {ticket.room!r}, not for this one.", reason="other_room")
+    return ticket
+
+
+async def _ticket_holder(services: Services, room: Room, token: bytes) -> Visitor:
+    ticket = await ticket_for(services, room, token)
     return Visitor(ticket.epoch, ticket.position, ticket.active_until_run_ms)
 
 
