@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.demo.cookieless import no_cookies
 from app.demo.offline import PassReader
+from app.demo.paths import is_plain
 from app.logs import get_logger
 
 log = get_logger(__name__)
@@ -102,6 +103,9 @@ class Guard:
             await self._client.aclose()
 
     def _is_open(self, path: str) -> bool:
+        """What servers might read in different ways is never open."""
+        if not is_plain(path):
+            return False
         return any(path == rule or (rule.endswith("/") and path.startswith(rule)) for rule in self._options.open_paths)
 
     async def _guard_socket(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,6 +11,7 @@ import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.demo.cookieless import no_cookies
+from app.demo.paths import is_plain
 from app.logs import get_logger
 
 log = get_logger(__name__)
@@ -48,7 +49,7 @@ class QueuePath:
             await self._app(scope, receive, send)
 
     async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not scope["path"][len(self._path) + 1 :].startswith(HANDED_ON):
+        if not (is_plain(scope["path"]) and scope["path"][len(self._path) + 1 :].startswith(HANDED_ON)):
             await _plain(send, 404, b"This part of the service is not reached through the site.\n")
             return
         body = await _body(receive)
