@@ -18,13 +18,26 @@ from typing import Any
 
 from app.client.tasks import TaskClient
 from app.errors import StanchionError
+from app.tasks.policy import ROTATION
 from tests.support.replicas import Replica
 from tests.support.servers import RealServer
+from tests.support.waiting import SLACK_S
 from tests.tasks.looking import check_invariants
+from tests.tasks.watch import (
+    TaskWatch,
+    fence_fell,
+    latest_ms,
+    left_behind,
+    started_early,
+    starved,
+    tokens_that_did_not_rise,
+    unbalanced,
+)
 
 ROOT = Path(__file__).parents[2]
 TYPES = ["quick"] * 12 + ["slow"] * 3 + ["flaky"] * 4 + ["poison"]
 MAX_EXPIRIES = 4
+LATE_MS = 1000
 
 
 @dataclass
@@ -40,6 +53,7 @@ class Soak:
     acknowledged: dict[int, str] = field(default_factory=dict)
     """Number in the payload -> id that the service gave."""
     kinds: dict[int, str] = field(default_factory=dict)
+    delays_s: dict[int, float] = field(default_factory=dict)
     kills: Counter[str] = field(default_factory=Counter)
     number: int = 0
     stopping: bool = False
@@ -64,10 +78,11 @@ class Soak:
             self.workers = [self._start_worker(place) for place in range(3)]
             producers = [asyncio.ensure_future(self._produce(place, chance)) for place in range(2)]
             keepers = asyncio.ensure_future(self._keep_workers())
-            await self._chaos(chance)
-            self.stopping = True
-            await asyncio.gather(*producers)
-            await self._until_drained()
+            with TaskWatch(self.server) as self.watch:
+                await self._chaos(chance)
+                self.stopping = True
+                await asyncio.gather(*producers)
+                await self._until_drained()
             keepers.cancel()
             await asyncio.gather(keepers, return_exceptions=True)
             return self._reckon()
@@ -99,7 +114,7 @@ class Soak:
     async def _produce(self, place: int, chance: random.Random) -> None:
         async with TaskClient(self.replicas[place].url) as client:
             while not self.stopping:
-                tasks = [self._task(chance) for _ in range(chance.choice([1, 1, 1, 5]))]
+                tasks = [self._task(chance) for _ in range(chance.choice([1] * 20 + [5] * 6 + [40]))]
                 while True:  # an unknown outcome is asked again; the key keeps it from counting twice
                     try:
                         ids = await client.enqueue("default", tasks)
@@ -114,11 +129,12 @@ class Soak:
         self.number += 1
         kind = "crash" if self.number == 20 else chance.choice(TYPES)
         self.kinds[self.number] = kind
+        self.delays_s[self.number] = chance.choice([0, 0, 0, 0, 1.5])
         return {
             "type": kind,
             "payload": {"n": self.number},
             "priority": chance.choice(["high", "high", "normal", "low"]),
-            "delaySeconds": chance.choice([0, 0, 0, 0, 1.5]),
+            "delaySeconds": self.delays_s[self.number],
             "idempotencyKey": f"n-{self.number}",
         }
 
@@ -159,9 +175,23 @@ class Soak:
                 assert time.monotonic() < deadline, f"the queue did not drain: {stats}"
                 await asyncio.sleep(0.1)
 
+    def _check_looks(self) -> dict[str, int]:
+        """What must hold at every moment; returns how late things were at the worst."""
+        looks = self.watch.stretches
+        assert unbalanced(looks) == [], "a task was in no place, or in two"
+        assert fence_fell(looks) == []
+        assert starved(looks, len(ROTATION)) == set()
+        late_ms = {
+            "delayed tasks at most late by ms": latest_ms(looks, "first_due_ms"),
+            "leases at most taken back late by ms": latest_ms(looks, "first_lease_end_ms"),
+        }
+        assert max(late_ms.values()) < LATE_MS + SLACK_S * 1000, late_ms
+        return late_ms
+
     def _reckon(self) -> dict[str, Any]:
         with self.server.client() as client:
             check_invariants(client, "default")
+            assert left_behind(client, "default") == []
             prefix = "stanchion:{tasks:default}:t:"
             stored = {
                 key.removeprefix(prefix): client.hgetall(key)
@@ -180,8 +210,7 @@ class Soak:
         assert set(states) <= {"done", "dead"}
         assert counters["enqueued"] == len(stored) == len(self.acknowledged)
         assert (counters.get("completed", 0), counters.get("died", 0)) == (states["done"], states["dead"])
-        early = [task_id for task_id, task in stored.items() if int(task["started"]) < int(task["due"])]
-        assert early == [], "tasks were started before their time"
+        late_ms = self._check_looks()
         for number, kind in self.kinds.items():
             task = stored[self.acknowledged[number]]
             if kind == "crash":
@@ -190,18 +219,20 @@ class Soak:
                 assert task["state"] == "dead"
             if kind in ("quick", "slow") and task["state"] == "dead":
                 assert int(task["expiries"]) == MAX_EXPIRIES
-        tokens: dict[str, int] = {}
-        starts = 0
-        for line in (self.folder / "starts.log").read_text().splitlines():
-            task_id, token = line.split()
-            starts += 1
-            assert int(token) > tokens.get(task_id, 0), f"the token of {task_id} did not rise"
-            tokens[task_id] = int(token)
+        lines = (line.split() for line in (self.folder / "starts.log").read_text().splitlines())
+        starts = [(task_id, int(token), int(at_ms)) for task_id, token, at_ms in lines]
+        assert tokens_that_did_not_rise(starts) == []
+        due_ms = {
+            task_id: int(stored[task_id]["created"]) + round(1000 * self.delays_s[number])
+            for number, task_id in self.acknowledged.items()
+        }
+        assert started_early(starts, due_ms) == [], "tasks were started before their time"
         return {
             "acknowledged": len(self.acknowledged),
             "done": states["done"],
             "dead": states["dead"],
-            "handler starts": starts,
+            "handler starts": len(starts),
+            **late_ms,
             "leases that ran out": counters.get("expiries", 0),
             "lost": 0,
             "unexpected": 0,

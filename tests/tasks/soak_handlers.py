@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+import time
 from pathlib import Path
 
 from app.worker import Handlers, Task
@@ -12,7 +13,7 @@ work = Handlers()
 
 
 def note(task: Task) -> None:
-    line = f"{task.id} {task.lease_token}\n".encode()
+    line = f"{task.id} {task.lease_token} {time.time_ns() // 1_000_000}\n".encode()
     log = os.open(Path(os.environ["SOAK_LOG"]), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(log, line)

@@ -6,6 +6,16 @@ import pytest
 
 from tests.support.servers import RealServer
 from tests.tasks.soak import Soak
+from tests.tasks.watch import (
+    Look,
+    fence_fell,
+    latest_ms,
+    left_behind,
+    started_early,
+    starved,
+    tokens_that_did_not_rise,
+    unbalanced,
+)
 
 
 @pytest.mark.timeout(200)
@@ -16,3 +26,44 @@ async def test_nothing_is_lost_while_workers_replicas_and_the_store_are_killed(
     assert summary["acknowledged"] > 50
     assert summary["kills"]["store"] >= 2
     assert summary["kills"]["worker"] >= 3
+
+
+def look(now_ms: int = 0, **changes: int | str) -> Look:
+    return Look(now_ms, 5, 10, 1, 4, 0, "", 0, 0)._replace(**changes)  # type: ignore[arg-type]
+
+
+def test_the_reckoning_finds_a_task_in_no_place_or_in_two() -> None:
+    assert unbalanced([[look(), look(deleted=0, places=5)]]) == []
+    assert unbalanced([[look(), look(places=3)], [look(places=5)]]) == [look(places=3), look(places=5)]
+
+
+def test_the_reckoning_finds_fences_and_tokens_that_do_not_rise() -> None:
+    assert fence_fell([[look(), look(fence=11)], [look(fence=11)]]) == []
+    assert fence_fell([[look(fence=11)], [look(fence=10)]]) == [(look(fence=11), look(fence=10))]
+    assert tokens_that_did_not_rise([("a", 1, 0), ("b", 1, 0), ("a", 2, 0)]) == []
+    assert tokens_that_did_not_rise([("a", 2, 0), ("b", 1, 0), ("a", 2, 0), ("a", 1, 0)]) == ["a", "a"]
+
+
+def test_the_reckoning_finds_a_low_task_that_is_starved() -> None:
+    fed = [look(first_low="a", claims=3), look(first_low="a", claims=18), look(first_low="b", claims=19)]
+    assert starved([fed, [look(first_low="b", claims=34)]], 16) == set()
+    assert starved([fed, [look(first_low="b", claims=35)]], 16) == {"b"}
+
+
+def test_the_reckoning_finds_what_is_early_or_late() -> None:
+    assert started_early([("a", 1, 500), ("b", 1, 400)], {"a": 500, "b": 401}) == ["b"]
+    late = [look(1000, first_due_ms=1100), look(2300, first_due_ms=1100), look(2500)]
+    assert latest_ms([late], "first_due_ms") == 1200
+    assert latest_ms([late[1:]], "first_due_ms") == 0, "what the store had no time for is not late"
+    assert latest_ms([[look(1000), look(1700, first_lease_end_ms=1600)]], "first_lease_end_ms") == 100
+
+
+def test_the_reckoning_finds_keys_left_behind(server: RealServer) -> None:
+    with server.client() as client:
+        base = "stanchion:{tasks:default}:"
+        client.hset(base + "meta", "enqueued", 1)
+        client.set(base + "armed", "1", ex=10)
+        assert left_behind(client, "default") == []
+        client.zadd(base + "heads:2", {"mail": 1})
+        client.zadd(base + "leased", {"task": 1})
+        assert left_behind(client, "default") == [base + "heads:2", base + "leased"]
