@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+MAX_TYPES_RUN = 100
 TASK_BUCKETS_S = (0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0)
 
 LOCK_WAIT_BUCKETS_S = (0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -105,6 +106,14 @@ class TaskMetrics:
             buckets=TASK_BUCKETS_S,
             registry=registry,
         )
+        self.run_seconds = Histogram(
+            "stanchion_task_run_seconds",
+            "From when a task was handed out until its holder ended it: completed, failed (to be tried again) or dead.",
+            ("queue", "type", "outcome"),
+            buckets=TASK_BUCKETS_S,
+            registry=registry,
+        )
+        self._types_run: set[tuple[str, str]] = set()
         self.depth = Gauge(
             "stanchion_tasks",
             "Tasks by state and type; every replica reports the same.",
@@ -117,6 +126,14 @@ class TaskMetrics:
             ("queue",),
             registry=registry,
         )
+
+    def observe_run(self, queue: str, type_: str, outcome: str, seconds: float) -> None:
+        """Note how long an attempt ran; of more types than can be told apart, the rest count as one."""
+        if len(self._types_run) < MAX_TYPES_RUN:
+            self._types_run.add((queue, type_))
+        known = (queue, type_) in self._types_run
+        labels = (queue, type_, outcome) if known else ("(others)", "(others)", outcome)
+        self.run_seconds.labels(*labels).observe(max(0.0, seconds))
 
 
 class Metrics:

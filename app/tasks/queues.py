@@ -172,6 +172,9 @@ class TaskQueues:
         )
         judged = [(entry[0], refusal(answer[0], entry[0])) for entry, answer in zip(entries, answers, strict=True)]
         self._metrics.completed.labels(queue).inc(sum(answer[0] == 0 for answer in answers))
+        for status, type_, run_ms in answers:
+            if status == 0:
+                self._metrics.observe_run(queue, type_.decode(), "completed", run_ms / 1000)
         self._metrics.refused.labels(queue).inc(sum(error is not None for _, error in judged))
         return judged
 
@@ -183,7 +186,7 @@ class TaskQueues:
         Raises:
             NotFound, LeaseLost, Conflict: the call does not count; nothing was changed.
         """
-        status, answer = await self._change(
+        status, answer, type_, run_ms = await self._change(
             "fail",
             queue,
             id=task_id,
@@ -199,6 +202,8 @@ class TaskQueues:
         self._raise(queue, status, task_id)
         if status == 0:
             self._metrics.failed.labels(queue).inc()
+            outcome = "dead" if answer[0] == b"dead" else "failed"
+            self._metrics.observe_run(queue, type_.decode(), outcome, run_ms / 1000)
         return Failure("failed" if answer[0] == b"dead" else "pending", *(int(value) for value in answer[1:]))
 
     async def extend(self, queue: str, task_id: str, token: str, lease_ms: int | None = None) -> int:

@@ -84,12 +84,12 @@ class QueueMachine(RuleBasedStateMachine):
         given = token or ""
         if operation == "complete":
             limits = {"keep_ms": 10**9, "keep_count": 10**6, "keep_bytes": 10**9}
-            _, [[status, _]] = self.run("complete", need_token=0, entries=[id_, given, "1"], **limits)
+            _, [[status, *_]] = self.run("complete", need_token=0, entries=[id_, given, "1"], **limits)
         elif operation == "release":
             _, [status] = self.run("release", need_token=0, entries=[id_, given])
         else:
             delays = [100, 200, 300, 400]
-            status, _ = self.run(
+            status, *_ = self.run(
                 "fail", id=id_, token=given, need_token=0, error="e", final=0, delay_ms=-1, delays_ms=delays, **KEEP
             )
         assert status == expected

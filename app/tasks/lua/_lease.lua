@@ -4,7 +4,7 @@
 
 local function check_lease(id, token, op, need_token)
   local task = redis.call('HMGET', task_key(id), 'state', 'type', 'priority', 'token', 'last_token', 'last_op',
-    'last_answer', 'last_bare')
+    'last_answer', 'last_bare', 'started')
   if not task[1] then return 1 end
   if token == '' then
     if need_token then return 4 end

@@ -1,7 +1,7 @@
 -- Ends leases with success; each entry is judged on its own.
 -- KEYS: meta
 -- ARGV: need_token, keep_ms, keep_count, keep_bytes, entries...
--- Returns: {0, {{status, state}, ...}}, each status as in _lease.lua
+-- Returns: {0, {{status, type, run_ms}, ...}}, each status as in _lease.lua; type and run time of what was ended now
 --@include lease
 local now = now_ms()
 local need_token, keep_ms, keep_count, keep_bytes = ARGV[1] == '1', tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -22,7 +22,7 @@ for i = 5, #ARGV, 3 do
     redis.call('HINCRBY', meta, 'completed', 1)
     redis.call('HINCRBY', meta, 'done_bytes', size)
   end
-  answers[#answers + 1] = { status, task and task[1] or '' }
+  answers[#answers + 1] = { status, status == 0 and task[2] or '', status == 0 and now - tonumber(task[9] or now) or 0 }
 end
 -- Two a task, so that what is kept shrinks to its limits however fast tasks are finished.
 trim('done', now, keep_ms, keep_count, keep_bytes, 2 * #answers)

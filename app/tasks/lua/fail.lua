@@ -1,12 +1,12 @@
 -- Ends a lease with failure: another try after a delay, or the dead letters.
 -- KEYS: meta
 -- ARGV: id, token, need_token, error, final, delay_ms, keep_dead_ms, keep_dead_count, delays_ms...
--- Returns: {status as in _lease.lua, {pending or dead, retries, max_retries, due_ms}}
+-- Returns: {status as in _lease.lua, {pending or dead, retries, max_retries, due_ms}, type, run_ms}
 --@include lease
 local id, token = ARGV[1], ARGV[2]
 local status, task = check_lease(id, token, 'fail', ARGV[3] == '1')
-if status == 3 then return { status, cjson.decode(task[7]) } end
-if status ~= 0 then return { status, {} } end
+if status == 3 then return { status, cjson.decode(task[7]), '', 0 } end
+if status ~= 0 then return { status, {}, '', 0 } end
 local now, key, type, priority = now_ms(), task_key(id), task[2], task[3]
 leave(id, 'leased', type, priority)
 local retries = redis.call('HINCRBY', key, 'retries', 1)
@@ -34,4 +34,4 @@ else
     enter(id, 'ready', type, priority, seq)
   end
 end
-return { status, answer }
+return { status, answer, type, now - tonumber(task[9] or now) }
