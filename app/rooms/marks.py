@@ -64,12 +64,14 @@ class Marks:
         if snapshot.epoch < self.epoch:
             return
         self.complete = len(log) < PAGE and len(done) < PAGE
-        if snapshot.forgotten_ms > self._forgotten_ms:
-            self._note_forgotten(snapshot.forgotten_ms)
+        missed = self.done_cursor < snapshot.forgotten_ms * 1000 and self._forgotten_ms < snapshot.forgotten_ms
+        self._forgotten_ms = snapshot.forgotten_ms
         for text in log:
             self.log_cursor = max(self.log_cursor, self._note_text(text))
         for text in done:
             self.done_cursor = max(self.done_cursor, self._note_text(text))
+        if missed:
+            self._ask_who_is_inside()
         if snapshot.now_ms - self._swept_ms > SWEEP_MS:
             self._sweep(snapshot)
 
@@ -102,14 +104,11 @@ class Marks:
             self.note(self.epoch, int(position), mark)
         return mark.seq
 
-    def _note_forgotten(self, forgotten_ms: int) -> None:
-        """Endings up to then are forgotten. If some of them never came here, who is inside has to be asked anew."""
-        missed = self.done_cursor < forgotten_ms * 1000
-        self._forgotten_ms = forgotten_ms
-        if missed:
-            self._by_position = {at: mark for at, mark in self._by_position.items() if mark.kind != "e"}
-            self.log_cursor = 0
-            self.complete = False
+    def _ask_who_is_inside(self) -> None:
+        """Endings that never came here have been forgotten: who is inside is to be told anew."""
+        self._by_position = {at: mark for at, mark in self._by_position.items() if mark.kind != "e"}
+        self.log_cursor = 0
+        self.complete = False
 
     def _sweep(self, snapshot: Snapshot) -> None:
         self._swept_ms = snapshot.now_ms
