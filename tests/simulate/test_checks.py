@@ -73,6 +73,30 @@ def test_a_reload_that_gives_another_place_is_found() -> None:
     assert broken_in(recording) == {"kept"}
 
 
+def test_a_reload_after_a_reset_gives_a_new_place_while_a_tab_still_tells_of_the_old_one() -> None:
+    recording = ideal_recording(BATCHES, visitors=30)
+    waits = [event for event in recording.events if event.visitor == 30 and event.status == "waiting"]
+    recording.events = [event for event in recording.events if event.visitor != 30 or event.act is Act.JOIN]
+    later = waits[-1]._replace(due_s=100.0, sent_s=100.0, got_s=100.1)
+    reload = later._replace(act=Act.RELOAD, epoch=2, position=3)
+    recording.events += [reload, later._replace(act=Act.TAB, status="reset", got_s=100.2)]
+    assert not broken_in(recording)
+    journey = journeys_of(recording.visitors, recording.events)[-1]
+    assert journey.outcome is Outcome.IN_LINE
+    assert [(place.epoch, place.position) for place in journey.places] == [(1, 30), (2, 3)]
+
+
+def test_a_reload_that_came_too_late_for_the_turn_by_the_players_fault_proves_nothing() -> None:
+    recording = ideal_recording(BATCHES, visitors=30)
+    waits = [event for event in recording.events if event.visitor == 30 and event.status == "waiting"]
+    recording.events = [event for event in recording.events if event.visitor != 30 or event.act is Act.JOIN]
+    reload = waits[-1]._replace(act=Act.RELOAD, position=31, due_s=90.0, sent_s=100.0, got_s=100.1)
+    recording.events.append(reload)
+    assert not broken_in(recording)
+    recording.events[-1] = reload._replace(due_s=100.0)
+    assert broken_in(recording) == {"kept"}
+
+
 def test_somebody_let_in_before_an_earlier_one_is_found() -> None:
     recording = ideal_recording(BATCHES)
     last = max(event.position for event in recording.events)

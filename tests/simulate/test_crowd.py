@@ -56,13 +56,14 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
             },
         ),
         (set(), {"method": "passthrough", "claimSeconds": 8}),
+        ({"active", "rate"}, {"maxActive": 70, "ratePerMinute": 3000, "claimSeconds": 8, "passOver": True}),
     ],
-    ids=["batches", "rate", "active", "all-three", "passthrough"],
+    ids=["batches", "rate", "active", "all-three", "passthrough", "pass-over"],
 )
 async def test_a_crowd_gets_through_and_every_promise_holds(
     checked: set[str], settings: dict[str, object], pair: list[str]
 ) -> None:
-    room = f"sale-{'-'.join(sorted(checked)) or 'none'}"
+    room = f"sale-{'-'.join(sorted(checked)) or 'none'}"  # each case checks limits of its own
     await make_room(pair[0], room, **settings)
     await eventually(lambda: httpx.get(f"{pair[1]}/rooms/{room}/serving").status_code == 200)
     run = await simulate_crowd(pair, "--room", room, *QUICK)
@@ -205,6 +206,22 @@ async def test_an_operator_who_steers_meanwhile_makes_the_limits_uncheckable(
     assert run.promise("rate") is None
     assert run.promise("order") is True
     assert run.ended_as("served") == 40
+
+
+async def test_a_line_that_is_started_anew_is_joined_anew_and_no_promise_is_broken(pair: list[str]) -> None:
+    await make_room(pair[0], "anew", ratePerMinute=600, rateBurst=1, claimSeconds=20)
+    process = start_crowd(
+        pair, "--room", "anew", "-n", "60", "--over", "0", "--stay", "0", "--mix", "patient=1,reloading=1", "--json"
+    )
+    await eventually(lambda: _more_than_in(pair[0], "anew", 59), within_s=30)
+    async with httpx.AsyncClient(base_url=pair[0], headers={"authorization": f"Bearer {TOKEN}"}) as client:
+        assert (await client.post("/admin/api/rooms/anew/reset")).json()["epoch"] == 2
+    run = await ended(process)
+    assert run.code == 0, run.err
+    assert run.ended_as("served") == 60
+    positions = next(item["detail"] for item in run.summary["promises"] if item["name"] == "unique")
+    assert int(positions.removesuffix(" positions")) > 60
+    assert run.promise("rate") is None
 
 
 async def _more_than_in(url: str, room: str, count: int) -> bool:

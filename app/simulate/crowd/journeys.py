@@ -106,15 +106,27 @@ def _journey(visitor: Visitor, events: list[Event]) -> Journey:
             held.left_s = event.sent_s
         if not event.told:
             continue
-        if event.act is Act.JOIN:
-            held = Place(visitor.number, event.epoch, event.position, event.sent_s, admitted_after_s=event.sent_s)
-            journey.places.append(held)
-        elif held is None or (event.epoch, event.position) != (held.epoch, held.position):
+        known = next((place for place in reversed(journey.places) if _is_about(event, place)), None)
+        if event.act is Act.JOIN or (known is None and _gives_new_place(event, held)):
+            known = Place(visitor.number, event.epoch, event.position, event.sent_s, admitted_after_s=event.sent_s)
+            journey.places.append(known)
+        elif known is None:
             journey.strays.append(event)
             continue
-        _note(held, event)
+        _note(known, event)
     journey.outcome = outcome_of(visitor, events, journey.places)
     return journey
+
+
+def _is_about(answer: Event, place: Place) -> bool:
+    return (answer.epoch, answer.position) == (place.epoch, place.position)
+
+
+def _gives_new_place(answer: Event, held: Place | None) -> bool:
+    """Whether a reload may give another place: the line was started anew, or the player let the turn run out itself."""
+    if answer.act is not Act.RELOAD or held is None:
+        return False
+    return answer.epoch > held.epoch or answer.lag_s > LATE_PLAYER_S
 
 
 def _note(place: Place, answer: Event) -> None:
@@ -135,7 +147,7 @@ def outcome_of(visitor: Visitor, events: Sequence[Event], places: Sequence[Place
         return Outcome.SERVED if entered else Outcome.GAVE_UP
     if events[-1].act is Act.GIVE_UP:
         return Outcome.GAVE_UP
-    last = _last_word(events)
+    last = _last_word(events, places)
     if last is None or not places or (last.act is Act.JOIN and not last.told):
         return _without_place(events, last)
     if entered:
@@ -149,9 +161,14 @@ def outcome_of(visitor: Visitor, events: Sequence[Event], places: Sequence[Place
     return Outcome.LOST_BY_PLAYER if _player_was_late(places[-1], last) else Outcome.LOST
 
 
-def _last_word(events: Sequence[Event]) -> Event | None:
-    """The last answer that says how things stand, not that the service is away for a moment."""
-    return next((event for event in reversed(events) if 200 <= event.http < 500 and event.http != 429), None)
+def _last_word(events: Sequence[Event], places: Sequence[Place]) -> Event | None:
+    """The last answer that says how things stand: not that the service is away for a moment, nor about a former place."""
+    for event in reversed(events):
+        if not 200 <= event.http < 500 or event.http == 429:
+            continue
+        if not event.told or not places or _is_about(event, places[-1]):
+            return event
+    return None
 
 
 def _without_place(events: Sequence[Event], last: Event | None) -> Outcome:
