@@ -13,7 +13,7 @@ Hash tags keep what one script touches in one cluster slot: one tag per room, lo
     stanchion:{room:NAME}:turns      zset    position by running time of its end      permanent    rooms (while open)
     stanchion:{room:NAME}:sessions   zset    position by server time of its end, ms   permanent    rooms (while live)
     stanchion:{room:NAME}:log        zset    position by sequence number, see _keys   permanent    rooms (as above)
-    stanchion:{room:NAME}:done       zset    position by sequence number              permanent    rooms (an hour each)
+    stanchion:{room:NAME}:done       zset    position by sequence number              permanent    rooms (see _visits)
     stanchion:{room:NAME}:front      zset    position by position                     permanent    rooms (until let in)
     stanchion:{room:NAME}:passed     zset    position by running time of its end      permanent    rooms (the grace)
     stanchion:{room:NAME}:seen       zset    position by running time it counts for   permanent    rooms (until let in)
