@@ -49,11 +49,16 @@ class RequestContext:
         scope["state"]["request_id"] = rid.decode()
         started_s = time.perf_counter()
         status = 500
+        streams = False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, streams
             if message["type"] == "http.response.start":
                 status = message["status"]
+                streams = any(
+                    name == b"content-type" and value.startswith(b"text/event-stream")
+                    for name, value in message.get("headers", ())
+                )
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", rid), *SAFE_HEADERS]
             await send(message)
 
@@ -64,7 +69,8 @@ class RequestContext:
                 took_s = time.perf_counter() - started_s
                 route = getattr(scope.get("route"), "path", "unmatched")
                 self.metrics.requests.labels(scope["method"], route, str(status)).inc()
-                self.metrics.request_seconds.labels(route).observe(took_s)
+                if not streams:  # that it was open for hours says nothing of how fast it was
+                    self.metrics.request_seconds.labels(route).observe(took_s)
                 log.debug(
                     "request", method=scope["method"], route=route, status=status, took_ms=round(took_s * 1000, 2)
                 )

@@ -172,3 +172,17 @@ async def test_a_replica_takes_only_so_many_dashboards(live: LiveApp, viewer: ht
     assert refused.status_code == 503
     assert refused.headers["retry-after"] == "5"
     live.server.config.app.feed.viewers = 0  # type: ignore[union-attr]
+
+
+async def test_a_stream_that_stays_open_is_counted_but_slows_no_figure_of_answers(
+    live: LiveApp, viewer: httpx.AsyncClient
+) -> None:
+    async with viewer.stream("GET", "/admin/events") as stream:
+        async for _ in news(stream):
+            break
+
+    async def counted() -> str:
+        text = (await viewer.get("/metrics")).text
+        return text if 'method="GET",route="/admin/events",status="200"' in text else ""
+
+    assert 'stanchion_http_request_seconds_count{route="/admin/events"}' not in await eventually(counted)
