@@ -244,6 +244,14 @@ async def test_what_cannot_be_played_is_said_in_one_line(words: list[str], says:
     assert "Traceback" not in run.err
 
 
+async def test_a_run_that_cannot_start_leaves_an_earlier_report_as_it_is_and_no_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "old.html").write_text("earlier")
+    for name in ("old.html", "new.html"):
+        run = await simulate_crowd(["http://127.0.0.1:9"], "--report", str(tmp_path / name))
+        assert run.code == 1
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("old.html", "earlier")]
+
+
 async def test_a_room_that_there_is_not_is_named(server: RealServer, start_replica: Callable[..., Replica]) -> None:
     run = await simulate_crowd([start_replica(server.url, **ENV).url], "--room", "attic")
     assert run.code == 1

@@ -43,8 +43,11 @@ def check_writable(path: Path) -> None:
         NotWritten: it could not.
     """
     try:
+        was_there = path.exists()
         with path.open("a", encoding="utf-8"):
             pass
+        if not was_there:
+            path.unlink()
     except OSError as error:
         raise NotWritten(f"The report cannot be written to {path}: {error.strerror}.") from None
 
