@@ -1,4 +1,4 @@
-"""The window's promises, over random arrivals, pauses, outages, settings, resets and double leaders.
+"""The window's promises, over random arrivals, pauses, outages, restarts, settings, resets and double leaders.
 
 The scripts run on a real server with a clock that the machine moves; a plain model says what must come out.
 """
@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from app.rooms.settings import RoomSettings
 from app.rooms.snapshot import Snapshot
-from app.rooms.window import Status, standing
-from tests.support.scripts import ScriptedRoom
+from app.rooms.window import Status, moved_edge, standing
+from tests.support.scripts import HEAL_MS, ScriptedRoom
 from tests.support.servers import RealServer
 
 OUTAGE_MS = 2000
@@ -44,6 +44,9 @@ class Model:
         self.last = 0
         self.edge = config.window_size
         self.paused = False
+        self.heal_until_ms = 0
+        self.gaps: list[tuple[int, int]] = []
+        self.peak = self.bucket = self.bucket_at_ms = 0
         self.visitors: list[Visitor] = []
         self.moves: list[tuple[int, int, int]] = []
 
@@ -58,20 +61,38 @@ class Model:
     """When the last window ends: its turn is open even when nobody stands in it."""
 
     def advance(self, now_ms: int) -> None:
+        if self.heal_until_ms and now_ms >= self.heal_until_ms:
+            self.finish_healing(now_ms)
         elapsed_ms = now_ms - self.now_ms
-        if self.paused or (elapsed_ms > OUTAGE_MS and not self.quiet()):
+        if self.paused or self.heal_until_ms or (elapsed_ms > OUTAGE_MS and not self.quiet()):
             elapsed_ms = 0
         self.now_ms = now_ms
         self.run_ms += elapsed_ms
         due = self.run_ms - self.moved_run_ms >= self.config.interval_ms
-        if due and self.last > self.edge and not self.paused:
-            self.edge += self.config.window_size
+        if due and self.last > self.edge and not self.paused and not self.heal_until_ms:
+            self.edge = moved_edge(self.edge, self.config.window_size, self.gaps)
             self.moves.append((self.run_ms, now_ms, self.config.interval_ms))
             self.moved_run_ms = self.run_ms
             self.window_end = max(self.window_end, self.run_ms + self.config.active_ms)
             for visitor in self.here():
                 if visitor.position <= self.edge and visitor.opened_run_ms is None:
                     visitor.opened_run_ms, visitor.active_ms = self.run_ms, self.config.active_ms
+
+    def joined(self, count: int) -> None:
+        """Count joins in buckets as long as a healing: the fullest is how many a loss may hide."""
+        if self.now_ms - self.bucket_at_ms >= HEAL_MS:
+            self.bucket_at_ms, self.bucket = self.now_ms, 0
+        self.bucket += count
+        self.peak = max(self.peak, self.bucket)
+
+    def finish_healing(self, now_ms: int) -> None:
+        """A gap is left of positions that nobody has; where the edge is ahead of the joins, it keeps its lead."""
+        self.heal_until_ms, self.now_ms = 0, now_ms
+        if self.last:
+            gap = max(1, self.peak)
+            self.gaps.append((self.last, self.last + gap))
+            self.edge += min(gap, max(0, self.edge - self.last))
+            self.last += gap
 
 
 configs = st.builds(
@@ -103,6 +124,9 @@ class WindowMachine(RuleBasedStateMachine):
     def visitors_join(self, count: int) -> None:
         reply = self.room.join(count)
         self.model.advance(self.room.now_ms)
+        if self.model.heal_until_ms:
+            assert reply[0] == -2, "joins are held"
+            return
         assert reply[0] == 0
         _, _, epoch, first, edge, run_ms, until_run_ms = reply
         assert (epoch, first, edge, run_ms) == (
@@ -119,6 +143,7 @@ class WindowMachine(RuleBasedStateMachine):
                 self.model.window_end = max(self.model.window_end, until_run_ms)
             self.model.visitors.append(visitor)
         self.model.last += count
+        self.model.joined(count)
 
     @rule(ms=st.integers(0, OUTAGE_MS), replica=st.integers(0, 1), twice=st.booleans())
     def time_passes_and_a_leader_ticks(self, ms: int, replica: int, twice: bool) -> None:
@@ -141,6 +166,18 @@ class WindowMachine(RuleBasedStateMachine):
     def nobody_reaches_the_store(self, seconds: int) -> None:
         self.room.now_ms += seconds * 1000
 
+    @rule(whole=st.booleans())
+    def the_store_restarts(self, whole: bool) -> None:
+        """Another process has the store's data, all of it: joins are held, a gap is left, and nobody's turn is touched."""
+        self.client.hset(self.room._keys["state"], "run_id", "another process")
+        self.model.heal_until_ms = self.room.now_ms + HEAL_MS
+        self.room.tick()
+        self.model.advance(self.room.now_ms)
+        if whole:
+            self.room.now_ms += HEAL_MS
+            self.room.tick()
+            self.model.advance(self.room.now_ms)
+
     @rule(verb=st.sampled_from(["pause", "resume"]))
     def the_operator_pauses_or_resumes(self, verb: str) -> None:
         self.model.advance(self.room.now_ms)
@@ -150,6 +187,8 @@ class WindowMachine(RuleBasedStateMachine):
     @rule(config=configs)
     def the_settings_change(self, config: RoomSettings) -> None:
         self.model.advance(self.room.now_ms)
+        if self.model.heal_until_ms:
+            return
         self.room.configure(config)
         self.model.config = config
         if self.model.last == 0:
@@ -162,6 +201,7 @@ class WindowMachine(RuleBasedStateMachine):
         self.room.control("reset")
         self.model.epoch += 1
         self.model.last = 0
+        self.model.gaps = []
         self.model.window_end = 0
         self.model.edge = self.model.config.window_size
         self.model.moved_run_ms = self.model.run_ms
