@@ -269,7 +269,7 @@ def admitted_over_the_cap(ledger: Ledger, cap: int) -> list[tuple[Seen, Seen]]:
 def faster_than(ledger: Ledger, rate_per_minute: float, burst: int) -> tuple[int, int] | None:
     """A moment by which more visitors' turns had come than the rate allows, and how many too many; None if there is none."""
     places = sorted({position for _, position in ledger.given})
-    start_ms, edge, least_used = ledger.seen[0].now_ms, 0, 0.0
+    start_ms, edge, least_used = ledger.seen[0].now_ms, 0, math.inf  # what came before the first look is not judged
     for look in ledger.seen:
         edge = max(edge, look.edge)
         # How far the turns given are ahead of an even pace; where they were least ahead, the burst began to fill.

@@ -162,6 +162,8 @@ def test_the_checks_find_what_they_look_for() -> None:
     assert faster_than(even, rate_per_minute=60, burst=2) is None
     even.seen.append(seen(7500, edge=5))
     assert faster_than(even, rate_per_minute=60, burst=2) == (7500, 1)
+    late = Ledger(seen=[seen(5000, edge=5), seen(6000, edge=6)], given=even.given)
+    assert faster_than(late, rate_per_minute=60, burst=2) is None, "what came before the first look is not judged"
 
     free = [seen(ms, turns=1, last=9, edge=8) for ms in range(100, 500, 100)]
     assert longest_free_ms(Ledger(seen=free), cap=2) == 300
