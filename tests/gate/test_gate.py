@@ -135,18 +135,26 @@ async def test_status_lets_through_as_ever(proxy: Proxy) -> None:
 
 async def test_envoys_way_has_the_visitors_request_in_the_path(proxy: Proxy) -> None:
     await gated(proxy, bypass=GateBypass(paths=("/assets/",)))
-    refused = await proxy.client.get("/gate/default/checkout?step=2&mode=status", headers=BROWSER)
+    refused = await proxy.client.get("/gate/default/for/checkout?step=2&mode=status", headers=BROWSER)
     assert refused.status_code == 302
     assert refused.headers["location"] == "/rooms/default?target=%2Fcheckout%3Fstep%3D2%26mode%3Dstatus"
-    assert (await proxy.client.get("/gate/default/", headers=BROWSER)).status_code == 302
-    assert (await proxy.client.post("/gate/default/pay", headers=PROGRAM)).status_code == 429
-    assert (await proxy.client.get("/gate/default/assets/x.js", headers=PROGRAM)).status_code == 200
+    assert (await proxy.client.get("/gate/default/for/", headers=BROWSER)).status_code == 302
+    assert (await proxy.client.post("/gate/default/for/pay", headers=PROGRAM)).status_code == 429
+    assert (await proxy.client.get("/gate/default/for/assets/x.js", headers=PROGRAM)).status_code == 200
     for path in (
-        "/gate/default/assets/%2e%2e/pay",
-        "/gate/default/assets%2fx.js",
-        "/%67ate/default/gate/default/assets/x",
+        "/gate/default/for/assets/%2e%2e/pay",
+        "/gate/default/for/assets%2fx.js",
+        "/%67ate/default/for/assets/x",
     ):
         assert (await proxy.client.get(path, headers=PROGRAM)).status_code == 429, path
+
+
+async def test_no_path_of_the_site_is_taken_for_a_route_of_the_gates_own(proxy: Proxy) -> None:
+    session = await proxy.enter()
+    for path in ("/gate/default/for/end", "/gate/default/for/for/end"):
+        asked = await proxy.client.post(path, headers={**pass_cookie(session), "X-Forwarded-Proto": "https"})
+        assert (asked.status_code, asked.headers["x-waiting-room"]) == (200, "pass"), path
+    assert (await proxy.client.get("/gate/default/checkout", headers=BROWSER)).status_code == 404
 
 
 async def test_a_gate_of_no_room_is_not_found(proxy: Proxy) -> None:

@@ -43,7 +43,7 @@ def test_envoy_asks_the_gate_about_everything_but_what_is_open() -> None:
     ask, router = manager["http_filters"]
     assert router["name"] == "envoy.filters.http.router", "the last one"
     config = ask["typed_config"]
-    assert config["http_service"]["path_prefix"] == GATE
+    assert config["http_service"]["path_prefix"] == GATE + "/for"
     assert config["failure_mode_allow"] is False
     sent = {pattern.get("exact", pattern.get("prefix")) for pattern in config["allowed_headers"]["patterns"]}
     assert {"cookie", "accept", "x-forwarded-for", "x-forwarded-proto", "x-waiting-room-pass"} <= sent

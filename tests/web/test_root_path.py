@@ -82,7 +82,7 @@ async def test_programs_use_every_hot_route_under_the_prefix(reached: Reached) -
 
 
 async def test_the_gate_leads_to_the_page_under_the_prefix(reached: Reached) -> None:
-    for address in (f"{ROOT}/gate/concert", f"{ROOT}/gate/concert/checkout"):
+    for address in (f"{ROOT}/gate/concert", f"{ROOT}/gate/concert/for/checkout"):
         refused = await reached.ask("GET", address, headers={"Accept": "application/json"})
         assert refused.status_code == 429
         told = refused.json()

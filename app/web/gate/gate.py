@@ -1,4 +1,4 @@
-"""The gates of all rooms, ahead of the router: `/gate/{room}`, and `/gate/{room}/{original path}` for Envoy."""
+"""The gates of all rooms, ahead of the router: `/gate/{room}`, and `/gate/{room}/for/{original path}` for Envoy."""
 
 from time import perf_counter
 from typing import Literal
@@ -30,6 +30,8 @@ from app.web.rooms import unknown_room
 log = get_logger(__name__)
 
 PREFIX = "/gate/"
+BEHIND = "for/"
+"""What the visitor's path stands behind: no path of a site's may be taken for a route of ours, such as a visit's `end`."""
 
 
 class Gate:
@@ -57,7 +59,7 @@ class Gate:
             self._gates[room.name] = gate
 
     def find(self, scope: Scope) -> HotHandler | None:
-        """The handler of a request to a gate of a room that there is; a visit's end is the router's."""
+        """The handler of a request to a gate of a room that there is; what else lies below it is the router's."""
         path: str = scope["path"]
         if not path.startswith(PREFIX):
             return None
@@ -65,7 +67,7 @@ class Gate:
             self._fill()
         name, slash, rest = path[len(PREFIX) :].partition("/")
         gate = self._gates.get(name)
-        if gate is None or (rest == "end" and scope["method"] == "POST"):
+        if gate is None or (slash and not rest.startswith(BEHIND)):
             return None
 
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,9 +123,9 @@ def _mode(query: bytes) -> str:
 
 
 def _uri_behind(room: Room, scope: Scope) -> str:
-    """The request target behind `/gate/{room}`, as it was sent; empty when the gate's own part is not plain."""
+    """The request target behind `/gate/{room}/for`, as it was sent; empty when the gate's own part is not plain."""
     raw: bytes = scope.get("raw_path") or b""
-    own = b"/gate/" + room.name_bytes
+    own = b"/gate/" + room.name_bytes + b"/for"
     if not raw.startswith(own + b"/"):
         return ""
     query: bytes = scope["query_string"]
