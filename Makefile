@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Most tests wait for processes and leases rather than compute, so a few files at a time halve the run on two cores.
+# They come in their order, not those with many tests first: the long ones are few in a file.
 JOBS ?= 3
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
@@ -22,7 +23,7 @@ test: $(DEV_STAMP)  ## Set everything up and run all tests, with branch coverage
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest --cov --cov-report=term --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/pytest --cov --cov-report=term --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(STAMP)  ## Measure throughput, latency and CPU on loopback (needs wrk; PARTS=… for some only)
 	$(BIN)/python -m benchmarks $(PARTS)

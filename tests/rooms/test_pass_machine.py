@@ -165,6 +165,6 @@ def test_every_replica_knows_at_every_moment_whose_pass_counts(server: RealServe
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=120, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
             ),
         )
