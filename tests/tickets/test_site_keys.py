@@ -163,22 +163,24 @@ async def test_a_site_that_was_never_reached_is_tried_again_after_ten_seconds(
         assert await subject(identities, site) == "ada"
 
 
+# Much longer than anybody should read, but not for ever: uvicorn goes on asking for more when the reader has gone.
 async def dripping() -> AsyncIterator[bytes]:
-    while True:
+    for _ in range(1000):
         yield b" "
         await asyncio.sleep(0.05)
 
 
 async def flooding() -> AsyncIterator[bytes]:
-    while True:
+    for _ in range(1000):
         yield b" " * 65_536
+        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        pytest.param(lambda _: StreamingResponse(dripping()), id="drips for ever"),
-        pytest.param(lambda _: StreamingResponse(flooding()), id="floods for ever"),
+        pytest.param(lambda _: StreamingResponse(dripping()), id="drips on and on"),
+        pytest.param(lambda _: StreamingResponse(flooding()), id="floods"),
         pytest.param(lambda _: Response(b" " * MAX_KEYS_BYTES + b"{}"), id="is too long"),
         pytest.param(lambda site: RedirectResponse(f"{site.url}/elsewhere"), id="points elsewhere"),
         pytest.param(lambda _: Response(status_code=204), id="says nothing"),
