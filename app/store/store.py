@@ -268,6 +268,15 @@ class Store:
         return result
 
     async def _work(self, do: Callable[[], Awaitable[T]], limit_s: float | None) -> T:
+        try:
+            return await self._in_turn(do, limit_s)
+        except RuntimeError as error:
+            if type(error) is not RuntimeError:
+                raise
+            # That is how uvloop refuses to write to a connection that has been closed a moment ago.
+            raise RedisConnectionError(str(error)) from error
+
+    async def _in_turn(self, do: Callable[[], Awaitable[T]], limit_s: float | None) -> T:
         if not self._connections.is_cluster:
             return await do()
         await self._connections.ready()

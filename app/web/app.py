@@ -7,6 +7,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -42,7 +43,7 @@ from app.web.gate.gate import Gate
 from app.web.hot import HotRoutes
 from app.web.openapi import openapi_document
 from app.web.operations import Operation, routes_of
-from app.web.problems import on_http_exception, on_stanchion_error, on_unexpected_error
+from app.web.problems import on_hang_up, on_http_exception, on_stanchion_error, on_unexpected_error
 from app.web.root_path import RootPath, redirect_slashes
 from app.web.static_files import static_files
 from app.web.streams import Streams
@@ -107,6 +108,7 @@ class Application:
             exception_handlers={
                 StanchionError: on_stanchion_error,
                 HTTPException: on_http_exception,
+                ClientDisconnect: on_hang_up,
                 Exception: on_unexpected_error,
             },
             middleware=[Middleware(BodyLimit)],

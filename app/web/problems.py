@@ -135,6 +135,11 @@ async def on_http_exception(_: Request, error: Exception) -> Response:
     return response
 
 
+async def on_hang_up(_: Request, __: Exception) -> Response:
+    """The client went away in the middle of its own request: there is nobody to answer, and nothing is wrong here."""
+    return Response(status_code=400)
+
+
 async def on_unexpected_error(_: Request, error: Exception) -> Response:
     """Answer a bug: the log has the traceback, the stranger does not."""
     log.error("unexpected_error", exc_info=error)

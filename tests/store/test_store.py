@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
+from app.errors import StoreUnavailable
 from app.store import Call, Script, Store
 from tests.store.conftest import opened
 from tests.support.servers import RealServer
@@ -130,3 +131,20 @@ async def test_a_message_reaches_a_subscriber_of_the_blocking_client(any_store: 
 
     assert (await eventually(heard))["data"] == b"hello"
     await pubsub.aclose()
+
+
+async def test_writing_to_a_connection_that_has_just_been_closed_says_that_the_store_is_away(
+    any_store: Store, echo: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+    async def ask(word: str) -> Any:
+        return await any_store.run(echo, {"key": "k"}, {"word": word, "rounds": 0})
+
+    first = await ask("a")
+    with monkeypatch.context() as broken:
+        broken.setattr(AbstractConnection, "send_packed_command", refuse)
+        with pytest.raises(StoreUnavailable):
+            await ask("b")
+    assert await ask("a") == first

@@ -147,6 +147,7 @@ button("delete", () => ({
   await call("DELETE", `rooms/${room}`);
   location.assign(`${data.root}admin`);
 });
+find("delete").disabled = room === "default";
 
 find("span").addEventListener("change", drawCharts);
 find("audit-again").addEventListener("click", () => doing(find("audit-again"), () => showAudit(room), bad));
