@@ -26,6 +26,8 @@ _STATUS_BYTES = {status: status.value.encode() for status in Status}
 
 
 NO_WAIT = Wait(0.0, 0.0, 0.0)
+UNKNOWN_POLL_S = 3.0
+"""The least that visitors wait before they ask a replica again that knows nothing of the room so far."""
 
 
 class Reply(NamedTuple):
@@ -40,7 +42,8 @@ def render_place(room: Room, ticket: Ticket, stand: Standing, poll_ceiling: floa
     snapshot = room.snapshot
     status = stand.status
     wait_s, wait = 0.0, NO_WAIT
-    poll_s = MAX_POLL_S
+    # A replica that has only just started knows nothing of the room yet: it may be anybody's turn already.
+    poll_s = MAX_POLL_S if snapshot is not None else UNKNOWN_POLL_S * (1 + random())
     active = b""
     if status is Status.ACTIVE:
         # The snapshot's clock lags behind the join's by up to a refresh; nobody is told more than a whole turn.

@@ -11,7 +11,7 @@ import pytest
 from app.services import Services
 from tests.conftest import SECRET, make_settings
 from tests.support.apps import running_app
-from tests.support.servers import RealServer
+from tests.support.servers import RealServer, free_port
 from tests.support.tokens import forged
 from tests.support.waiting import eventually
 
@@ -176,3 +176,13 @@ async def test_a_poll_costs_no_round_trip(app: tuple[httpx.AsyncClient, Services
     for _ in range(20):
         assert (await client.get("/status", headers=bearer)).status_code == 200
     assert trips.get() == before
+
+
+async def test_a_replica_that_knows_nothing_of_the_room_yet_lets_nobody_wait_long_before_asking_again() -> None:
+    nowhere = f"redis://127.0.0.1:{free_port()}/0"
+    async with running_app(make_settings(redis_url=nowhere)) as (client, services):
+        assert not services.has_snapshot
+        answer = await client.get("/status", headers={"Authorization": f"Bearer {forged()}"})
+        assert (answer.status_code, answer.json()["status"]) == (200, "waiting")
+        assert 3 <= answer.json()["pollAfterSeconds"] <= 6
+        assert 3 <= int(answer.headers["retry-after"]) <= 6
