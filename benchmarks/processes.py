@@ -57,6 +57,23 @@ class RunningStore(Running):
         return redis.Redis(port=self.port, socket_timeout=10, decode_responses=True)
 
 
+def two_cores() -> tuple[int, int]:
+    """Two cores that this process may use; one and the same when it has no more."""
+    cores = sorted(os.sched_getaffinity(0))
+    return cores[0], cores[-1]
+
+
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Keep this process, and every process that it starts meanwhile, on one core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 @contextmanager
 def store_server() -> Iterator[RunningStore]:
     """The Valkey server that the product embeds, with the same append-only file, on a TCP port."""
