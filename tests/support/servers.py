@@ -1,10 +1,15 @@
 """Real store servers for tests: started, stopped, killed and restarted as the test says."""
 
+import itertools
+import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +18,27 @@ import redis
 from app.store.embedded import server_binary
 
 
+def _candidates() -> Iterator[int]:
+    """Every port of this process's share of 20000 to 31999, over and over."""
+    share = 12_000 // 8
+    mine = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    for step in itertools.count(random.SystemRandom().randrange(share)):  # a second test run begins elsewhere
+        yield 20_000 + mine * share + step % share
+
+
+_ports = _candidates()
+
+
 def free_port() -> int:
-    """A TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of loopback that is free, and stays so while a server is restarted on it.
+
+    Below those that the kernel gives to outgoing connections: one of these could take the port before the server does.
+    """
+    for port in itertools.islice(_ports, 3_000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port of this process's share is free")
 
 
 class RealServer:
