@@ -1,7 +1,5 @@
 """How tickets and passes travel besides `Authorization`: in cookies out of reach of scripts, the pass also in a header."""
 
-from collections.abc import Iterator
-
 from app.settings import Settings
 
 CARRIER = b"x-waiting-room-pass"
@@ -29,12 +27,12 @@ def pass_in_cookies(header: bytes, room: bytes, *, secure: bool) -> bytes | None
     return _value_of(_pass_name(room, secure), header)
 
 
-def passes_in_cookies(header: bytes, room: bytes, *, secure: bool) -> Iterator[bytes]:
+def passes_in_cookies(header: bytes, room: bytes, *, secure: bool) -> list[bytes]:
     """Every cookie that could be the room's pass: without TLS a sibling host may have put one beside ours."""
     return _values_of(_pass_name(room, secure), header)
 
 
-def vips_in_cookies(header: bytes, room: bytes, *, secure: bool) -> Iterator[bytes]:
+def vips_in_cookies(header: bytes, room: bytes, *, secure: bool) -> list[bytes]:
     """Every cookie that could be what the visitor keeps of a VIP code."""
     return _values_of(_own_name(_VIP, room, secure), header)
 
@@ -58,15 +56,12 @@ def _own_name(kind: bytes, room: bytes, secure: bool) -> bytes:
 
 
 def _value_of(name: bytes, header: bytes) -> bytes | None:
-    return next(_values_of(name, header), None)
+    return next(iter(_values_of(name, header)), None)
 
 
-def _values_of(name: bytes, header: bytes) -> Iterator[bytes]:
-    wanted = name + b"="
-    for item in header.split(b";"):
-        item = item.strip()
-        if item.startswith(wanted):
-            yield item[len(wanted) :]
+def _values_of(name: bytes, header: bytes) -> list[bytes]:
+    start = name + b"="
+    return [item[len(start) :] for item in map(bytes.strip, header.split(b";")) if item.startswith(start)]
 
 
 def _set(name: bytes, value: bytes, max_age_s: int, secure: bool) -> bytes:

@@ -18,6 +18,9 @@ LEAST_RETRY_S, MOST_RETRY_S = 5.0, 300.0
 AWAY_RETRY_S = 5
 
 
+_WHY = {why: (b"x-waiting-room", why.encode()) for why in ("pass", "inline", "bypass", "open")}
+
+
 class Answer(NamedTuple):
     """What one request gets."""
 
@@ -30,7 +33,7 @@ class Answer(NamedTuple):
 
 def let_through(why: str, session: bytes = b"", cookie: bytes = b"") -> Answer:
     """The request may go on: because of a `pass`, `inline`, a `bypass`, or because the gate is `open`."""
-    own = [NO_STORE, (b"x-waiting-room", why.encode())]
+    own = [NO_STORE, _WHY[why]]
     if session:
         own.append((b"x-waiting-room-session", session))
     if cookie:

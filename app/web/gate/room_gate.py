@@ -1,7 +1,5 @@
 """One room's gate: who passes, who need not wait, who is admitted, who waits. No Redis command on the way."""
 
-from itertools import islice
-
 from app.errors import PassRefused, StoreUnavailable
 from app.rooms.gate import StoreLost
 from app.rooms.room import Room
@@ -60,10 +58,12 @@ class RoomGate:
         if self.room.settings is not self._settings:
             self._compile()
         if mode != "refuse":
-            if b"cookie" in asked.headers or CARRIER in asked.headers:
-                held = await self._live_pass(asked.headers, secure=asked.secure)
+            tokens = self._tokens(asked.headers, secure=asked.secure)
+            if tokens:
+                held = self._known(tokens) or await self._verified(tokens)
                 if held is not None:
-                    return await self._let_holder(held, asked)
+                    cookie = await self._prolonged(held, asked) if self._may_prolong(held, asked) else b""
+                    return let_through("pass", b"%d-%d" % (held.epoch, held.position), cookie)
             let_in = await self._let_newcomer(asked, by_status=mode == "status")
             if let_in is not None:
                 return let_in
@@ -98,44 +98,56 @@ class RoomGate:
         room = self.room
         return room.snapshot is None or (room.stale and room.unheard_ms() > LOST_AFTER_MS)
 
-    async def _live_pass(self, headers: Headers, *, secure: bool) -> Pass | None:
-        """The first pass that counts here: in the header for programs, else in the cookies."""
+    def _tokens(self, headers: Headers, *, secure: bool) -> list[bytes]:
+        """What might be a pass: in the header for programs, else in the cookies."""
         carried = headers.get(CARRIER)
         if carried is not None:
-            return await self._counting(carried)
-        tokens = passes_in_cookies(headers[b"cookie"], self.room.name_bytes, secure=secure)
-        for token in islice(tokens, MAX_PASSES_TRIED):
-            found = await self._counting(token)
-            if found is not None:
+            return [carried]
+        cookies = headers.get(b"cookie")
+        if cookies is None:
+            return []
+        return passes_in_cookies(cookies, self.room.name_bytes, secure=secure)[:MAX_PASSES_TRIED]
+
+    def _known(self, tokens: list[bytes]) -> Pass | None:
+        """The first pass that counts of those seen before: nearly every request has one."""
+        for token in tokens:
+            found = self._passes.remembered(token)
+            if found is not None and self._counts(found):
                 return found
         return None
 
-    async def _counting(self, token: bytes) -> Pass | None:
-        """The pass of a token, if it holds and its session has not been ended, as far as is known here."""
-        found = self._passes.remembered(token)
-        if found is None:
+    async def _verified(self, tokens: list[bytes]) -> Pass | None:
+        """The first pass that holds and counts, its signature verified."""
+        for token in tokens:
             try:
                 found = await self._passes.verify(token)
             except (PassRefused, StoreUnavailable):
-                return None
-        room = self.room
-        if found.room != room.name:
-            return None
-        return found if room.counts(found.epoch, found.position, found.issued_s, found.expires_s) else None
+                continue
+            if self._counts(found):
+                return found
+        return None
 
-    async def _let_holder(self, held: Pass, asked: Asked) -> Answer:
-        cookie = b""
-        if (
+    def _counts(self, found: Pass) -> bool:
+        """Whether a good pass is this room's, and its session has not been ended as far as is known here."""
+        room = self.room
+        return found.room == room.name and room.counts(found.epoch, found.position, found.issued_s, found.expires_s)
+
+    def _may_prolong(self, held: Pass, asked: Asked) -> bool:
+        """Whether this request should bring its pass a later end."""
+        return (
             (held.provisional or (self._settings.gate.renew_by_use and self._renewals.is_due(held)))
             and CARRIER not in asked.headers
             and not self._bypass.lets_path(asked.original.uri)  # a cookie does not go well with what caches keep
-        ):
-            fresh = await self._renewals.renewed(self.room, held)
-            if fresh is not None:
-                cookie = self._cookie(fresh, secure=asked.secure)
-                if held.provisional:
-                    self._inline.confirmed((held.epoch, held.position))
-        return let_through("pass", b"%d-%d" % (held.epoch, held.position), cookie)
+        )
+
+    async def _prolonged(self, held: Pass, asked: Asked) -> bytes:
+        """The cookie with the later end, or none while the old pass has to do."""
+        fresh = await self._renewals.renewed(self.room, held)
+        if fresh is None:
+            return b""
+        if held.provisional:
+            self._inline.confirmed((held.epoch, held.position))
+        return self._cookie(fresh, secure=asked.secure)
 
     def _let_in(self, issued: IssuedPass, *, secure: bool) -> Answer:
         return let_through("inline", issued.claims.session_id.encode(), self._cookie(issued, secure=secure))
