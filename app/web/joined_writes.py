@@ -7,8 +7,6 @@ two packets and two wake-ups of the reader for every request. Put together, a po
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 
 class JoinedWrites:
     """A transport whose writes within one turn of the event loop are one; everything else is the inner one's."""
@@ -38,10 +36,3 @@ class JoinedWrites:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
-
-
-class JoinedWritesProtocol(HttpToolsProtocol):
-    """uvicorn's own protocol on such a transport."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn itself does
-        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]  # it does what a transport does

@@ -17,12 +17,12 @@ from app.logs import get_logger
 from app.services import open_services
 from app.settings import Settings
 from app.web.app import Application, create_app
-from app.web.joined_writes import JoinedWritesProtocol
+from app.web.connections import LOOK_EVERY_S, Connection
 
 log = get_logger(__name__)
 
 SERVER_OPTIONS: dict[str, Any] = {
-    "http": JoinedWritesProtocol,
+    "http": Connection,
     "loop": "uvloop",
     "lifespan": "on",
     "access_log": False,
@@ -44,6 +44,10 @@ SPARE_FILES = 4096
 """Open files beside the streams: requests in flight and waiting for the next, the store, the logs."""
 
 
+TICK_S = 0.1
+"""How often uvicorn's server calls `on_tick`."""
+
+
 class DrainingServer(uvicorn.Server):
     """A uvicorn server that fails `/readyz` for a while before it stops listening."""
 
@@ -62,6 +66,13 @@ class DrainingServer(uvicorn.Server):
         gc.freeze()
         if self.started and self.servers:
             self._on_start(self.servers[0].sockets[0].getsockname()[1])
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % round(LOOK_EVERY_S / TICK_S) == 0:
+            for connection in tuple(self.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.look_after()
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         services = self._app.services
