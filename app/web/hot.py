@@ -18,7 +18,7 @@ from app.services import Services
 from app.tickets.tickets import Ticket
 from app.web.context import NOSNIFF, request_id
 from app.web.cookies import ticket_cookie, ticket_in_cookies
-from app.web.origins import PREFLIGHT_HEADERS, Origins
+from app.web.origins import Origins
 from app.web.page_forms import is_page_form, page_query
 from app.web.places import render_place, render_serving
 from app.web.problems import PROBLEM_TYPE, problem_body, problem_headers, status_of
@@ -65,6 +65,8 @@ class HotRoutes:
                 self._add("POST", prefix + "/join", "join", room, self._join)
                 self._add("GET", prefix + "/status", "status", room, self._status)
                 self._add("GET", prefix + "/serving", "serving", room, self._serve)
+                for name in ("status", "serving"):  # the server keeps the body to itself
+                    self._table["HEAD", f"{prefix}/{name}"] = self._table["GET", f"{prefix}/{name}"]
 
     def find(self, scope: Scope) -> HotHandler | None:
         """The handler of a request, when it is for a hot route."""
@@ -160,8 +162,7 @@ class HotRoutes:
         return 200, cached[2], [_JSON, _PUBLIC, _ANY_ORIGIN]
 
     async def _preflight(self, _: Room, __: Scope, headers: Headers) -> Answer:
-        cors = self._origins.cors_headers(headers)
-        return 204, b"", [*cors, *(PREFLIGHT_HEADERS[:3] if cors else ())]
+        return 204, b"", self._origins.preflight_headers(headers)
 
     def _token(self, room: Room, headers: Headers) -> bytes | None:
         authorization = headers.get(b"authorization")

@@ -4,7 +4,7 @@ Each area's module (`health`, `rooms`, …) exports `OPERATIONS`; `app.web.app` 
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -14,6 +14,7 @@ from starlette.routing import Route
 from app.services import Services
 from app.web.access import Access
 from app.web.operator_access import allow
+from app.web.origins import Origins
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -34,8 +35,7 @@ class Operation:
     method: str
     path: str
     """Starlette's form, `/rooms/{room}/join`; converters like `{id:path}` are dropped in the document."""
-    handler: Handler | None
-    """None: the hot dispatcher answers it ahead of the router; it stands here to be documented."""
+    handler: Handler
     summary: str
     tag: str
     answers: Mapping[int, Answer]
@@ -66,8 +66,9 @@ def routes_of(operations: Sequence[Operation]) -> list[Route]:
     """The router's entries: one per path, so that a wrong method is a 405 that lists the right ones."""
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in operations:
-        if operation.handler is not None:
-            by_path.setdefault(operation.path, {})[operation.method] = operation
+        by_path.setdefault(operation.path, {})[operation.method] = operation
+        if operation.ticket:
+            by_path[operation.path]["OPTIONS"] = replace(operation, method="OPTIONS", handler=_preflight, ticket=False)
     return [Route(path, _dispatch(methods), methods=list(methods)) for path, methods in by_path.items()]
 
 
@@ -75,10 +76,27 @@ def _dispatch(methods: Mapping[str, Operation]) -> Handler:
     async def endpoint(request: Request) -> Response:
         operation = methods.get(request.method) or methods["GET"]  # HEAD is answered as GET
         await allow(request, operation.access, services_of(request))
-        assert operation.handler is not None  # noqa: S101  # routes_of keeps only those that have one
-        return await operation.handler(request)
+        response = await operation.handler(request)
+        if operation.ticket:
+            readable_elsewhere(request, response)
+        return response
 
     return endpoint
+
+
+def readable_elsewhere(request: Request, response: Response) -> Response:
+    """The response, which a page of an allowed other origin may read."""
+    origins = Origins(services_of(request).settings)
+    response.raw_headers.extend(origins.cors_headers(dict(request.scope["headers"])))
+    return response
+
+
+async def _preflight(request: Request) -> Response:
+    """What a browser asks before a page of another origin may send a ticket."""
+    response = Response(status_code=204)
+    origins = Origins(services_of(request).settings)
+    response.raw_headers.extend(origins.preflight_headers(dict(request.scope["headers"])))
+    return response
 
 
 def path_parameters(path: str) -> list[str]:

@@ -7,11 +7,11 @@ from app.settings import Settings
 
 Headers = Mapping[bytes, bytes]
 
-PREFLIGHT_HEADERS = (
+_MAY_SEND = b"authorization, content-type, idempotency-key, x-identity-token, x-request-id, x-waiting-room-pass"
+_PREFLIGHT = (
     (b"access-control-allow-methods", b"GET, POST"),
-    (b"access-control-allow-headers", b"authorization, content-type, idempotency-key, x-identity-token, x-request-id"),
+    (b"access-control-allow-headers", _MAY_SEND),
     (b"access-control-max-age", b"600"),
-    (b"content-length", b"0"),
 )
 
 
@@ -31,6 +31,11 @@ class Origins:
             (b"access-control-expose-headers", b"retry-after, x-request-id"),
             (b"vary", b"origin"),
         ]
+
+    def preflight_headers(self, headers: Headers) -> list[tuple[bytes, bytes]]:
+        """What a browser has to hear before a page of an allowed origin may send a ticket; nothing for others."""
+        cors = self.cors_headers(headers)
+        return [*cors, *_PREFLIGHT] if cors else []
 
     def check_change(self, headers: Headers) -> None:
         """Refuse a change that a page of another, not allowed site asks for.

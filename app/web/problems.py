@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from app.errors import StanchionError, TurnedAway
 from app.logs import get_logger
+from app.web.operations import readable_elsewhere
 
 log = get_logger(__name__)
 
@@ -90,7 +91,8 @@ def problem_body(
     """The body alone, for callers that write plain ASGI."""
     content: dict[str, object] = {"type": kind_uri(kind), "title": title, "status": status, "detail": detail}
     content.update(extra or {})
-    return json.dumps(content, ensure_ascii=False).encode()
+    # Half a character, which JSON can hold and UTF-8 cannot, goes back as it came: escaped.
+    return json.dumps(content, ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def problem_headers(status: int, *, retry_after_s: float | None, reason: str = "") -> Iterable[tuple[str, str]]:
@@ -114,15 +116,16 @@ def status_of(error: StanchionError) -> int:
     return STATUS_BY_KIND.get(error.kind, 500)
 
 
-async def on_stanchion_error(_: Request, error: Exception) -> Response:
+async def on_stanchion_error(request: Request, error: Exception) -> Response:
     """Answer an error that we know how to explain."""
     assert isinstance(error, StanchionError)  # noqa: S101  # Starlette dispatches by class
     status = status_of(error)
     if status >= 500:
         log.warning("request_failed", kind=error.kind, detail=error.message)
-    return problem(
+    answer = problem(
         status, error.title, error.message, kind=error.kind, retry_after_s=error.retry_after_s, extra=error.extra
     )
+    return readable_elsewhere(request, answer)
 
 
 async def on_http_exception(_: Request, error: Exception) -> Response:

@@ -58,8 +58,8 @@ class Serving(Wire):
 
 
 async def unknown_room(request: Request) -> Response:
-    """No such room: the hot dispatcher would have answered otherwise."""
-    raise NotFound(f"There is no room named {request.path_params['room']!r}.")
+    """No such room: what answers ahead of the router would have answered otherwise."""
+    raise NotFound(f"There is no room named {request.path_params.get('room', 'default')!r}.")
 
 
 _RETRY_AFTER = {"Retry-After": "Seconds until asking again makes sense."}
@@ -74,7 +74,6 @@ _JOIN_HEADERS = {
 
 
 def _operations(prefix: str) -> tuple[Operation, ...]:
-    handler = unknown_room if prefix else None
     patterns = {"room": ROOM_NAME_PATTERN} if prefix else {}
     missing = (404,) if prefix else ()
     where = "a room" if prefix else "the room `default`"
@@ -82,7 +81,7 @@ def _operations(prefix: str) -> tuple[Operation, ...]:
         Operation(
             "POST",
             f"{prefix}/join",
-            handler,
+            unknown_room,
             f"Take a place in line in {where}",
             "visitors",
             {200: Answer("The place, with its ticket.", Place, _RETRY_AFTER)},
@@ -95,7 +94,7 @@ def _operations(prefix: str) -> tuple[Operation, ...]:
         Operation(
             "GET",
             f"{prefix}/status",
-            handler,
+            unknown_room,
             f"Ask how a place stands in {where}",
             "visitors",
             {200: Answer("The place.", Place, _RETRY_AFTER)},
@@ -108,7 +107,7 @@ def _operations(prefix: str) -> tuple[Operation, ...]:
         Operation(
             "GET",
             f"{prefix}/serving",
-            handler,
+            unknown_room,
             f"Look at {where} from outside",
             "visitors",
             {200: Answer("The public state, to be cached for a second.", Serving)},

@@ -62,7 +62,7 @@ async def enter(request: Request) -> Response:
     if posted_by_page(request):
         response: Response = RedirectResponse(target, 303, headers=NO_STORE)
     else:
-        response = _answer(request, room, admission, target)
+        response = _answer(room, admission, target)
     return _with_pass_cookie(request, response, room, admission.issued)
 
 
@@ -70,7 +70,7 @@ async def renew(request: Request) -> Response:
     """Prolong the session."""
     room, visitor = await visitor_of(request, (PASS, TICKET))
     admission = await services_of(request).visits.renew(room, visitor)
-    return _with_pass_cookie(request, _answer(request, room, admission), room, admission.issued)
+    return _with_pass_cookie(request, _answer(room, admission), room, admission.issued)
 
 
 async def leave(request: Request) -> Response:
@@ -78,7 +78,6 @@ async def leave(request: Request) -> Response:
     room, visitor = await visitor_of(request, (PASS, TICKET))
     await services_of(request).visits.leave(room, visitor)
     answered = back_to_page(request) if posted_by_page(request) else Response(status_code=204, headers=NO_STORE)
-    answered.headers.update(_cors(request))
     return _with_pass_cookie(request, answered, room, None)
 
 
@@ -162,7 +161,7 @@ async def _pass_holder(services: Services, room: Room, token: bytes) -> Visitor:
     return Visitor(claims.epoch, claims.position)
 
 
-def _answer(request: Request, room: Room, admission: Admission, target: str | None = None) -> Response:
+def _answer(room: Room, admission: Admission, target: str | None = None) -> Response:
     session = admission.session
     content = SessionAnswer(
         room=room.name,
@@ -177,9 +176,7 @@ def _answer(request: Request, room: Room, admission: Admission, target: str | No
         renewable_until=_time(session.last_end_ms),
         target=target,
     )
-    response = answer(content)
-    response.headers.update(_cors(request))
-    return response
+    return answer(content)
 
 
 def _with_pass_cookie(request: Request, response: Response, room: Room, issued: IssuedPass | None) -> Response:
@@ -198,11 +195,6 @@ def _from_own_page(request: Request) -> bool:
     headers = dict(request.scope["headers"])
     from_browser = b"origin" in headers or b"sec-fetch-site" in headers or is_page_form(headers)
     return from_browser and Origins(services_of(request).settings).from_own_page(headers)
-
-
-def _cors(request: Request) -> dict[str, str]:
-    origins = Origins(services_of(request).settings)
-    return {name.decode(): value.decode() for name, value in origins.cors_headers(dict(request.scope["headers"]))}
 
 
 def _time(ms: int) -> datetime:

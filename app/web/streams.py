@@ -45,7 +45,7 @@ OPERATIONS = tuple(
     Operation(
         "GET",
         path,
-        unknown_room if "{" in path else None,
+        unknown_room,
         "The room's state as it changes",
         "visitors",
         {200: Answer("Server-sent events: each one's data is the document of /serving.", "text/event-stream")},
@@ -163,7 +163,7 @@ class Streams:
     def find(self, scope: Scope) -> Room | None:
         """The room whose events a request is for, if it is for any."""
         path: str = scope["path"]
-        if not path.endswith("/events") or scope["method"] != "GET":
+        if not path.endswith("/events") or scope["method"] not in ("GET", "HEAD"):
             return None
         name = "default" if path == "/events" else path.removeprefix("/rooms/").removesuffix("/events")
         return next((room for room in self._services.rooms.all() if room.name == name), None)
@@ -190,9 +190,14 @@ class Streams:
         if refusal is not None:
             await _refuse(refusal, rid, send)
             return
+        start: Message = {"type": "http.response.start", "status": 200, "headers": [*_HEADERS, (b"x-request-id", rid)]}
+        if scope["method"] == "HEAD":
+            await send(start)
+            await send(_END)
+            return
         self._open += 1
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, (b"x-request-id", rid)]})
+            await send(start)
             await send({"type": "http.response.body", "body": first_frame(room), "more_body": True})
             await self._hold(room, Stream(send), receive)
         finally:
