@@ -10,7 +10,7 @@ import httpx
 import typer
 from rich.console import Console
 
-DEFAULT_URL = "http://localhost:3000"
+from app.settings import load_client_settings
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,9 @@ class Grab:
 
 
 def grab(
-    url: Annotated[list[str] | None, typer.Option(help="The service; again for more replicas.")] = None,
+    url: Annotated[
+        list[str] | None, typer.Option(help="The service; again for more replicas. Default: STANCHION_URL.")
+    ] = None,
     tasks: Annotated[int, typer.Option(min=1, max=10_000, help="How many tasks there are.")] = 30,
     requests: Annotated[int, typer.Option("--requests", "-n", min=1, max=5000, help="How many grab at once.")] = 15,
     token: Annotated[str, typer.Option(envvar="TASK_TOKEN", help="Bearer token, where the routes need one.")] = "",
@@ -36,11 +38,12 @@ def grab(
 
     Exits with 1 when two got the same task, or fewer got one than could.
     """
+    urls = url or [load_client_settings().stanchion_url]
     console = Console(highlight=False)
     console.rule("[bold]TASK GRAB: every request gets a task of its own")
     started_s = time.perf_counter()
     try:
-        grabs = asyncio.run(grab_all(url or [DEFAULT_URL], tasks, requests, token, console))
+        grabs = asyncio.run(grab_all(urls, tasks, requests, token, console))
     except httpx.HTTPError as error:
         console.print(f"[red]The service cannot be used: {error}[/red]")
         raise typer.Exit(1) from None

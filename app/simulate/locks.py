@@ -13,17 +13,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from app.settings import load_client_settings
 from app.simulate.storm import PROFILES, WAIT_BOUNDS_S, Outcome, Profile, Summary, summarise
 
 LONGEST_ANSWER_S = 900.0
-DEFAULT_URL = "http://localhost:3000"
 
 ProfileName = Enum("ProfileName", {name: name for name in PROFILES}, type=str)  # type: ignore[misc]  # made from the table
 
 
 def locks(
     profile: Annotated[ProfileName, typer.Argument(help="The shape of the storm.")] = ProfileName("default"),
-    url: Annotated[list[str] | None, typer.Option(help="The service; again for more replicas.")] = None,
+    url: Annotated[
+        list[str] | None, typer.Option(help="The service; again for more replicas. Default: STANCHION_URL.")
+    ] = None,
     token: Annotated[str, typer.Option(envvar="LOCK_TOKEN", help="Bearer token, where the routes need one.")] = "",
     requests: Annotated[int | None, typer.Option("--requests", "-n", min=1, help="How many requests.")] = None,
     concurrency: Annotated[int | None, typer.Option("--concurrency", "-c", min=1, max=5000, help="At once.")] = None,
@@ -38,6 +40,7 @@ def locks(
     shape = PROFILES[profile.value]
     shape = Profile(requests or shape.requests, concurrency or shape.concurrency, shape.first_id, shape.last_id)
     limit_s = _seconds(seconds) if seconds else None
+    urls = url or [load_client_settings().stanchion_url]
     console = Console(highlight=False)
     console.print(
         f"[bold]{profile.value}[/bold]: {shape.concurrency} at once for the ids {shape.first_id}–{shape.last_id}, "
@@ -50,7 +53,7 @@ def locks(
         def show(done: int, failed: int, waiting: int) -> None:
             progress.update(bar, completed=done, state=f"{waiting} waiting, {failed} failed")
 
-        summary = asyncio.run(storm(shape, url or [DEFAULT_URL], token, limit_s=limit_s, show=show))
+        summary = asyncio.run(storm(shape, urls, token, limit_s=limit_s, show=show))
     report(summary, console)
     if summary.overlaps or set(summary.by_status) != {200}:
         raise typer.Exit(1)

@@ -18,9 +18,9 @@ from rich.table import Table
 from app.client.tasks import Refused, TaskClient
 from app.errors import StanchionError, StoreUnavailable
 from app.logs import configure_logs
+from app.settings import load_client_settings
 from app.worker import Handlers, Task, Worker, WorkerOptions
 
-DEFAULT_URL = "http://localhost:3000"
 POISON_RETRIES = 2
 COUNTED = ("pending", "processing", "completed", "failed", "leaseExpiries")
 _BATCH = 100
@@ -62,7 +62,9 @@ class Seen:
 
 def tasks(
     shape: Annotated[ShapeName, typer.Argument(help="The kind of load.")] = ShapeName("flood"),
-    url: Annotated[list[str] | None, typer.Option(help="The service; again for more replicas.")] = None,
+    url: Annotated[
+        list[str] | None, typer.Option(help="The service; again for more replicas. Default: STANCHION_URL.")
+    ] = None,
     token: Annotated[str, typer.Option(envvar="TASK_TOKEN", help="Bearer token, where the routes need one.")] = "",
     count: Annotated[int | None, typer.Option("--tasks", "-n", min=1, max=1_000_000, help="How many tasks.")] = None,
     workers: Annotated[int, typer.Option(min=1, max=100, help="How many workers.")] = 3,
@@ -73,6 +75,7 @@ def tasks(
     Exits with 1 when a task is lost, or ends where it should not.
     """
     configure_logs("console", "error")
+    urls = url or [load_client_settings().stanchion_url]
     load = SHAPES[shape.value]
     load = Shape(count or load.tasks, load.work_s, load.failing, load.poison)
     console = Console(highlight=False)
@@ -85,7 +88,7 @@ def tasks(
             state = f"{stats['pending']} pending, {stats['processing']} processing, [red]{stats['failed']} dead[/red]"
             progress.update(bar, completed=stats["completed"] + stats["failed"], state=state)
 
-        seen = asyncio.run(simulate(load, url or [DEFAULT_URL], token, workers, concurrency, show))
+        seen = asyncio.run(simulate(load, urls, token, workers, concurrency, show))
     if not report(load, seen, console):
         raise typer.Exit(1)
 

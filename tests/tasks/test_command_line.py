@@ -17,7 +17,13 @@ ADMIN = "admin-token-for-tests"
 
 @pytest.fixture
 def replicas(server: RealServer, start_replica: Callable[..., Replica]) -> list[Replica]:
-    env = {"OPEN_ROUTES": "tasks", "GRAB_SECONDS": "0.3", "ADMIN_TOKEN": ADMIN, "TASK_BACKOFF": "0.01"}
+    env = {
+        "OPEN_ROUTES": "tasks,locks",
+        "GRAB_SECONDS": "0.3",
+        "PROCESSING_TIME_MS": "5",
+        "ADMIN_TOKEN": ADMIN,
+        "TASK_BACKOFF": "0.01",
+    }
     return [start_replica(server.url, APP_NAME=f"WORKER-{number}", **env) for number in (1, 2)]
 
 
@@ -42,6 +48,23 @@ def test_simulate_grab_shows_that_every_grab_got_its_own_task(replicas: list[Rep
     few = stanchion(replicas[0], tmp_path, "simulate", "grab", *urls, "--tasks", "4", "-n", "9")
     assert few.returncode == 0, few.stdout + few.stderr
     assert "as many got one as there could be (4)" in few.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "route"),
+    [
+        (["grab", "--tasks", "3", "-n", "3"], "/grab-task"),
+        (["tasks", "flood", "-n", "20"], "/dequeue"),
+        (["locks", "light", "-n", "4", "-c", "2"], "/request/{id"),
+    ],
+    ids=["grab", "tasks", "locks"],
+)
+def test_simulations_find_the_service_where_the_other_commands_do(
+    replicas: list[Replica], tmp_path: Path, words: list[str], route: str
+) -> None:
+    run = stanchion(replicas[0], tmp_path, "simulate", *words)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert f'route="{route}' in httpx.get(f"{replicas[0].url}/metrics").text, "that service was asked, and no other"
 
 
 @pytest.mark.parametrize("shape", ["failing", "poison"])
