@@ -3,7 +3,7 @@
 Each room's public document is encoded once, and the same bytes are handed to every stream: when it has changed,
 at most once a second, and as a comment now and then to keep the connection open. A stream costs its connection and
 one waiting request; all timing is one loop for the whole replica. Nothing queues up: a reader who cannot keep up
-misses states and gets the newest one as soon as there is room. docs/adr/0060 says why this is not a library.
+misses states and gets the newest one as soon as there is room. docs/adr/0012 says why this is not a library.
 """
 
 import asyncio
