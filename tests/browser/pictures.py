@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
@@ -71,11 +72,12 @@ async def take(demo: Demo) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
 
-        async def somebody(height: int, width: int = 960) -> BrowserContext:
+        async def somebody(height: int, width: int = 960, scheme: Literal["light", "dark"] = "light") -> BrowserContext:
             viewport = {"width": width, "height": height}
-            return await browser.new_context(viewport=viewport, locale="en-GB", color_scheme="light")
+            return await browser.new_context(viewport=viewport, locale="en-GB", color_scheme=scheme)
 
         operator = await dashboard(await somebody(720), service, demo.admin_token)
+        at_night = await dashboard(await somebody(760, 1000, "dark"), service, demo.admin_token)
         await pace_is_known(await somebody(100), site)
         tour = await (await somebody(880, 1280)).new_page()
         await tour.goto(f"{site}/tour")
@@ -92,6 +94,7 @@ async def take(demo: Demo) -> None:
         await page.reload()
         await page.screenshot(path=IMAGES / "seats.png")
         await operator.screenshot(path=IMAGES / "demo-dashboard.png")
+        await at_night.screenshot(path=IMAGES / "dashboard.png")
         await browser.close()
 
 
