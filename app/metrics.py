@@ -135,6 +135,23 @@ class TaskMetrics:
         labels = (queue, type_, outcome) if known else ("(others)", "(others)", outcome)
         self.run_seconds.labels(*labels).observe(max(0.0, seconds))
 
+    def forget(self, queue: str) -> None:
+        """Report nothing more of a queue that there is no more, so that queues which come and go do not add up."""
+        self._types_run = {known for known in self._types_run if known[0] != queue}
+        for metric in (
+            self.enqueued,
+            self.attempts,
+            self.completed,
+            self.failed,
+            self.expired,
+            self.refused,
+            self.wait_seconds,
+            self.run_seconds,
+            self.depth,
+            self.oldest_wait,
+        ):
+            metric.remove_by_labels({"queue": queue})
+
 
 class Metrics:
     """Every metric of one replica."""

@@ -30,8 +30,8 @@ Hash tags keep what one script touches in one cluster slot: one tag per room, lo
     stanchion:{rooms}:index          hash    room -> "live:N" or "gone:N" (see index) permanent    rooms.directory
     stanchion:{room:NAME}:op:ID      string  reply of a join batch, for its retry     10 s         rooms
     stanchion:{room:NAME}:idem:HASH  string  ticket of an Idempotency-Key             600 s        rooms
-    stanchion:tasks:queues           zset    queue by when it was first used          permanent    tasks
-    stanchion:{tasks:QUEUE}:meta     hash    counters: number, fence, enqueued, …     permanent    tasks (one a queue)
+    stanchion:tasks:queues           zset    queue by ms when it was last noted       permanent    tasks.queue_list (1,000)
+    stanchion:{tasks:QUEUE}:meta     hash    counters: number, fence, enqueued, …     permanent    tasks (while listed)
     stanchion:{tasks:QUEUE}:depth    hash    "state:type" -> how many                 permanent    tasks (no zeroes)
     stanchion:{tasks:QUEUE}:t:TASK   hash    one task, see app/tasks/lua/_queue.lua   permanent    tasks (finished: TTL)
     stanchion:{tasks:QUEUE}:ready:P:TYPE  zset  id by number, P 0 high to 2 low       permanent    tasks

@@ -16,8 +16,9 @@ from app.settings import Settings
 from app.store import Call, Store
 from app.store.keys import task_queue
 from app.tasks.model import Task, pairs, task_from_view
-from app.tasks.queues import SCRIPTS, TaskQueues, queue_stats
+from app.tasks.queues import TaskQueues, queue_stats
 from app.tasks.schedules import Schedules
+from app.tasks.scripts import SCRIPTS
 
 log = get_logger(__name__)
 
@@ -48,18 +49,20 @@ class Housekeeping:
         self._metrics = metrics
         self._replica_id = replica_id
         self._written: dict[str, int] = {}
+        self._reported: set[str] = set()
 
     async def run(self) -> None:
         """Step for ever. A background loop."""
         steps = 0
         while True:
-            queues = await self._queues.names()
+            queues = await self._queues.list.names()
             while await self.step(queues):
                 pass
             if self._settings.dead_letter_log is not None:
                 await self._write_all_dead_letters(queues, self._settings.dead_letter_log)
             if steps % STATS_EVERY == 0:
-                await self._refresh_depths(queues)
+                await self.report_depths(queues)
+                await self._queues.list.forget_unused()
             steps += 1
             await asyncio.sleep(STEP_EVERY_S)
 
@@ -73,9 +76,7 @@ class Housekeeping:
                 continue
             _, now_ms, most, lapsed, due = reply
             more = more or most >= BOUND
-            if lapsed:
-                self._metrics.expired.labels(queue).inc(lapsed)
-                log.warning("task_leases_ran_out", queue=queue, count=lapsed)
+            self._queues.count_expired(queue, lapsed)
             if due:
                 await self._tick(queue, {name: int(float(at)) for name, at in pairs(due).items()}, now_ms)
         return more
@@ -103,9 +104,13 @@ class Housekeeping:
             },
         )
 
-    async def _refresh_depths(self, queues: list[str]) -> None:
+    async def report_depths(self, queues: list[str]) -> None:
+        """Set the metrics of how deep each queue is, and end those of queues that there are no more."""
         calls = [Call(SCRIPTS["stats"], {"meta": task_queue(queue, "meta")}, {}) for queue in queues]
         replies = await self._store.run_many(calls, purpose="background")
+        for gone in self._reported.difference(queues):
+            self._metrics.forget(gone)
+        self._reported = set(queues)
         self._metrics.depth.clear()
         for queue, reply in zip(queues, replies, strict=True):
             if isinstance(reply, Exception):

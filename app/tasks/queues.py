@@ -8,23 +8,23 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from app.errors import Conflict, NotFound, StanchionError
+from app.logs import get_logger
 from app.metrics import TaskMetrics
 from app.settings import Settings
-from app.store import Call, Store, load_scripts
-from app.store.keys import TASK_QUEUES, task_queue
+from app.store import Call, Store
+from app.store.keys import task_queue
 from app.tasks.model import NewTask, Stats, Task, pairs, refusal, task_from_view
 from app.tasks.policy import ROTATION, backoff_table
+from app.tasks.queue_list import QueueList
+from app.tasks.scripts import SCRIPTS
 
-SCRIPTS = load_scripts(Path(__file__).parent / "lua")
+log = get_logger(__name__)
 
-MAX_QUEUES = 1000
 CHUNK = 500
 """How many tasks one step of a bulk operation handles, so that none holds up the store."""
-_KNOWN_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class TaskQueues:
         self._store = store
         self._settings = settings
         self._metrics = metrics
-        self._known_until: dict[str, float] = {}
+        self.list = QueueList(store)
         self._dead_ms = int(settings.task_keep_dead_seconds * 1000)
         self._done_ms = int(settings.task_keep_seconds * 1000)
         self.lease_ms = int(settings.task_lease * 1000)
@@ -92,32 +92,17 @@ class TaskQueues:
             timeout_s=self._settings.task_strict_timeout,
         )
 
-    async def names(self) -> list[str]:
-        """Every queue that was ever used."""
-        found = await self._store.command(lambda: self._store.client.zrange(TASK_QUEUES, 0, -1))
-        return [name.decode() for name in found]
-
-    async def register(self, queue: str) -> None:
-        """Put the queue on the list that housekeeping goes through; again now and then, should the list be lost."""
-        now = time.monotonic()
-        if self._known_until.get(queue, 0.0) > now:
-            return
-        client = self._store.client
-        if await self._store.command(lambda: client.zcard(TASK_QUEUES)) >= MAX_QUEUES:
-            known = await self._store.command(lambda: client.zscore(TASK_QUEUES, queue))
-            if known is None:
-                raise Conflict(f"There are {MAX_QUEUES} queues already; use task types to tell kinds of work apart.")
-        await self._store.command(lambda: client.zadd(TASK_QUEUES, {queue: time.time()}, nx=True))
-        self._known_until[queue] = now + _KNOWN_S
-
     async def enqueue(self, queue: str, tasks: Sequence[NewTask]) -> tuple[Stats, list[tuple[str, bool]]]:
         """Take tasks in.
 
         Returns:
             The queue's numbers, and for each task its id and whether it is new (else its idempotency key was
             known, and the id is that of the first).
+
+        Raises:
+            Conflict: it would be one queue too many.
         """
-        await self.register(queue)
+        await self.list.note(queue)
         entries = [value for task in tasks for value in task.pack()]
         _, stats, answers = await self._change(
             "enqueue", queue, remember_ms=int(self._settings.task_idempotency_seconds * 1000), entries=entries
@@ -150,12 +135,19 @@ class TaskQueues:
 
     def claimed(self, queue: str, reply: Any) -> list[Task]:
         """The tasks in the reply of a claim."""
-        _, now_ms, views = reply
+        _, now_ms, views, expired = reply
         tasks = [task_from_view(queue, view) for view in views]
         for task in tasks:
             self._metrics.wait_seconds.labels(queue).observe(max(0, now_ms - max(task.created_ms, task.due_ms)) / 1000)
-        self._metrics.attempts.labels(queue).inc(len(tasks))
+            self._metrics.attempts.labels(queue).inc()
+        self.count_expired(queue, expired)
         return tasks
+
+    def count_expired(self, queue: str, count: int) -> None:
+        """Leases ran out, and this replica found it: say so."""
+        if count:
+            self._metrics.expired.labels(queue).inc(count)
+            log.warning("task_leases_ran_out", queue=queue, count=count)
 
     async def complete(
         self, queue: str, entries: Sequence[tuple[str, str, str]]
@@ -170,13 +162,14 @@ class TaskQueues:
             keep_bytes=self._settings.task_keep_bytes,
             entries=[value for entry in entries for value in entry],
         )
-        judged = [(entry[0], refusal(answer[0], entry[0])) for entry, answer in zip(entries, answers, strict=True)]
-        self._metrics.completed.labels(queue).inc(sum(answer[0] == 0 for answer in answers))
         for status, type_, run_ms in answers:
             if status == 0:
+                self._metrics.completed.labels(queue).inc()
                 self._metrics.observe_run(queue, type_.decode(), "completed", run_ms / 1000)
-        self._metrics.refused.labels(queue).inc(sum(error is not None for _, error in judged))
-        return judged
+        return [
+            (entry[0], self._refusal(queue, status, entry[0]))
+            for entry, (status, *_) in zip(entries, answers, strict=True)
+        ]
 
     async def fail(
         self, queue: str, task_id: str, token: str, error: str, *, final: bool, delay_ms: int | None
@@ -228,12 +221,17 @@ class TaskQueues:
         _, answers = await self._run(
             "release", queue, need_token=self._need_token, entries=[value for entry in entries for value in entry]
         )
-        return [refusal(answer, task_id) for answer, (task_id, _) in zip(answers, entries, strict=True)]
+        return [self._refusal(queue, answer, task_id) for answer, (task_id, _) in zip(answers, entries, strict=True)]
+
+    def _refusal(self, queue: str, status: int, task_id: str) -> StanchionError | None:
+        error = refusal(status, task_id)
+        if error is not None and not isinstance(error, NotFound):  # anybody can ask for a queue that does not exist
+            self._metrics.refused.labels(queue).inc()
+        return error
 
     def _raise(self, queue: str, status: int, task_id: str) -> None:
-        error = refusal(status, task_id)
+        error = self._refusal(queue, status, task_id)
         if error is not None:
-            self._metrics.refused.labels(queue).inc()
             raise error
 
     async def look(self, queue: str, task_id: str) -> Task:
@@ -294,7 +292,7 @@ class TaskQueues:
         deleted = 0
         for state in ("ready", "delayed", "leased", "dead", "done"):
             deleted += await self.delete_all(queue, state)
-        await self._run("clear", queue)
+        await self._run("clear", queue, forget=0)
         return deleted
 
     async def _in_chunks(self, script: str, queue: str, args: dict[str, Any]) -> int:

@@ -11,7 +11,8 @@ from app.errors import InvalidInput, NotFound
 from app.store import Store
 from app.store.keys import task_queue
 from app.tasks.model import pairs
-from app.tasks.queues import SCRIPTS, TaskQueues, in_queue
+from app.tasks.queues import TaskQueues, in_queue
+from app.tasks.scripts import SCRIPTS
 
 MAX_SCHEDULES = 1000
 
@@ -73,6 +74,7 @@ class Schedules:
 
         Raises:
             InvalidInput: the cron text or time zone makes no sense, or there are too many schedules.
+            Conflict: it would be one queue too many.
         """
         _, now_ms, texts, _ = await self._store.run(SCRIPTS["schedules"], {"meta": task_queue(queue, "meta")}, {})
         if len(texts) // 2 >= MAX_SCHEDULES and name not in pairs(texts):
@@ -80,7 +82,7 @@ class Schedules:
         tick_ms = next_tick_ms(schedule.cron, schedule.timezone, now_ms)
         if tick_ms is None:
             raise InvalidInput(f"The cron text {schedule.cron!r} never comes true.")
-        await self._queues.register(queue)
+        await self._queues.list.note(queue)
         await self._set(queue, name, json.dumps(asdict(schedule)), tick_ms)
         return tick_ms
 

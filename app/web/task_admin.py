@@ -123,7 +123,7 @@ async def stats(request: Request) -> Response:
 
 async def queues(request: Request) -> Response:
     """GET /queues."""
-    return answer(QueuesView(queues=await services_of(request).tasks.queues.names()))
+    return answer(QueuesView(queues=await services_of(request).tasks.queues.list.names()))
 
 
 async def page(

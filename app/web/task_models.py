@@ -69,7 +69,7 @@ class StatsView(Wire):
 
     pending: int
     processing: int
-    completed: int = Field(description="Ever since the queue began.")
+    completed: int = Field(description="Ever since the queue began, or was reset.")
     failed: int = Field(description="For good: in the dead letters now.")
 
 

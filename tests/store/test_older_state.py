@@ -88,7 +88,7 @@ def test_tasks_in_every_place_go_on(client: Any) -> None:
     _, [[status, *_]] = run("complete", need_token=1, entries=[leased, token, "1"], **limits)
     assert status == 0
     set_now(client, NOW_MS + 10_000)
-    _, _, taken = run(
+    _, _, taken, _ = run(
         "claim",
         count=9,
         lease_ms=1000,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.store.keys import PERMANENT, task, task_queue
-from app.tasks.queues import SCRIPTS
+from app.tasks.scripts import SCRIPTS
 
 FAKE_NOW = "local function now_ms() return tonumber(redis.call('GET', 'stanchion:test:now')) end\n"
 """A clock that a test moves by writing a key."""

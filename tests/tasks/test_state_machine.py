@@ -62,7 +62,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 4), types=st.sampled_from([(), (), ("email",), ("image",), TYPES]))
     def claim(self, count: int, types: tuple[str, ...]) -> None:
-        _, _, views = self.run(
+        _, _, views, expired = self.run(
             "claim",
             count=count,
             lease_ms=self.model.lease_ms,
@@ -73,7 +73,9 @@ class QueueMachine(RuleBasedStateMachine):
             types=list(types),
             **KEEP,
         )
+        before = self.model.expired
         expected = self.model.claim(count, types)
+        assert expired == self.model.expired - before
         assert [(view[0], int(view[1][11])) for view in views] == [(task.id, task.token) for task in expected]
         self.tokens += [(task.id, task.token) for task in expected]
 

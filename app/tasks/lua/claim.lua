@@ -1,12 +1,12 @@
 -- Hands out up to `count` ready tasks under a lease, by priority, with turns that start lower so that low is never starved.
 -- KEYS: meta
 -- ARGV: count, lease_ms, worker, arm, rotation, max_expiries, keep_dead_ms, keep_dead_count, types...
--- Returns: {0, now_ms, {{id, fields, lease_until_ms}, ...}}
+-- Returns: {0, now_ms, {{id, fields, lease_until_ms}, ...}, leases that ran out}
 --@include due
 local wanted, lease_ms, rotation = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[5]
 local now = now_ms()
 promote(now, 10)
-reap(now, 10, tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]))
+local expired = reap(now, 10, tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]))
 
 local types = {}
 for i = 9, #ARGV do types[#types + 1] = ARGV[i] end
@@ -70,4 +70,4 @@ if #taken < wanted and ARGV[4] == '1' then
   redis.call('HSET', base .. 'armed', unpack(armed))
   redis.call('PEXPIRE', base .. 'armed', 10000)
 end
-return { 0, now, taken }
+return { 0, now, taken, expired }

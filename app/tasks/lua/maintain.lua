@@ -5,7 +5,10 @@
 --@include due
 local now, bound = now_ms(), tonumber(ARGV[1])
 local keep_dead_ms, keep_dead_count = tonumber(ARGV[6]), tonumber(ARGV[7])
-if tonumber(ARGV[8]) > 0 then redis.call('HSET', meta, 'log_until', now + ARGV[8]) end
+-- A queue without a meta hash has nothing that could die, and may just have been forgotten.
+if tonumber(ARGV[8]) > 0 and redis.call('EXISTS', meta) == 1 then
+  redis.call('HSET', meta, 'log_until', now + ARGV[8])
+end
 local promoted = promote(now, bound)
 local reaped = reap(now, bound, tonumber(ARGV[2]), keep_dead_ms, keep_dead_count)
 local trimmed = trim('done', now, tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), bound)

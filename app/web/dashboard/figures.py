@@ -93,7 +93,7 @@ async def ask(services: Services) -> Asked:
     """What only the store knows; nothing while it is away."""
     try:
         rates = await services.history.rates()
-        queues = [await _queue(services, name) for name in (await services.tasks.queues.names())[:MAX_QUEUES]]
+        queues = [await _queue(services, name) for name in (await services.tasks.queues.list.names())[:MAX_QUEUES]]
         held, _ = await services.locks.held(1)
     except StoreUnavailable:
         return Asked()
