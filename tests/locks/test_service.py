@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app.errors import Conflict, LockHeld, LockLineFull, LockLost, LockWaitRanOut, StanchionError
-from app.locks.model import Grant, Wanted
+from app.locks.model import Grant, Status, Wanted
 from app.locks.service import LockService
 from tests.locks.conftest import OpenLocks
 from tests.support.servers import RealServer
@@ -182,6 +182,21 @@ async def test_cancelling_at_any_moment_leaks_no_lock(open_locks: OpenLocks) -> 
 
     await asyncio.gather(*(hang_up(n) if n % 3 else use(n) for n in range(150)))
     await asyncio.wait_for(use(0), 2)
+
+
+async def test_asking_again_just_as_the_lock_comes_free_leaves_no_second_place_in_line(locks: LockService) -> None:
+    scripts = locks._scripts
+    await scripts.acquire(wanted(lease_ms=100), "first", wait_ms=0)
+    await scripts.acquire(wanted(), "second", wait_ms=5000)
+
+    async def over() -> bool:
+        return not (await locks.look("x")).holders
+
+    await eventually(over)
+    assert (await scripts.acquire(wanted(), "second", wait_ms=5000)).status is Status.GRANTED
+    assert (await locks.look("x")).waiters == 0
+    await scripts.release("x", "second", remember=False)
+    assert (await locks.look("x")).holders == ()
 
 
 async def test_a_semaphore_has_as_many_holders_as_its_limit(locks: LockService) -> None:

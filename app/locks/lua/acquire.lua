@@ -12,6 +12,7 @@ if redis.call('EXISTS', KEYS[5]) == 1 then
   return {LOST, '0', 0, 0} -- given up before it arrived here
 end
 local expired = lapse(now)
+hand_over(now) -- perhaps to this very token, when it asks again just as the lock has come free
 
 local mine = redis.call('HGET', state, 'g:' .. token)
 if mine then
@@ -23,7 +24,6 @@ if mine then
   return {GRANTED, fence, now, expired}
 end
 
-hand_over(now)
 local in_use = redis.call('EXISTS', holders, line) > 0
 local present = limit_now()
 if in_use and present ~= limit then
