@@ -182,7 +182,8 @@ class LockClient:
     async def _ask(
         self, method: str, lock_id: str, *, json: Any = None, token: str = "", limit_s: float = ANSWER_LIMIT_S
     ) -> Any:
-        url = f"{self._base_url}/locks/{quote(lock_id, safe='')}"
+        # A dot is encoded too, or the ids . and .. would be taken for steps in the path.
+        url = f"{self._base_url}/locks/{quote(lock_id, safe='').replace('.', '%2E')}"
         headers = {"X-Lock-Token": token} if token else {}
         try:
             answer = await self._client.request(method, url, json=json, headers=headers, timeout=limit_s)

@@ -35,6 +35,14 @@ async def test_a_block_holds_the_lock_and_gives_it_back(http: httpx.AsyncClient)
     assert not (await locks.look("a/b"))["held"]
 
 
+@pytest.mark.parametrize("lock_id", [".", "..", "a/../b", "v1.2"])
+async def test_dots_are_no_steps_in_the_path(http: httpx.AsyncClient, lock_id: str) -> None:
+    locks = client_of(http)
+    async with locks.lock(lock_id) as held:
+        assert held.id == lock_id
+        assert (await locks.look(lock_id))["held"]
+
+
 async def test_blocks_wait_for_each_other(http: httpx.AsyncClient) -> None:
     locks = client_of(http)
     inside = 0
