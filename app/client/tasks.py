@@ -75,7 +75,10 @@ class TaskClient:
                 f"{self.url} cannot be reached ({type(error).__name__}: {error}); is `stanchion serve` running there?"
             ) from None
         if answer.is_success:
-            return answer.json() if answer.content else None
+            try:
+                return answer.json() if answer.content else None
+            except ValueError:
+                raise Refused(f"{answer.request.url} did not answer in JSON; is this Stanchion?", 0) from None
         detail, kind = _explanation(answer)
         if kind.endswith(":lease-lost"):
             raise LeaseLost(detail)

@@ -8,6 +8,7 @@ back what does not.
 import asyncio
 import contextlib
 import inspect
+import json
 import random
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from app.client.tasks import Refused, TaskClient
-from app.errors import LeaseLost, StanchionError, StoreUnavailable
+from app.errors import ConfigError, LeaseLost, StanchionError, StoreUnavailable
 from app.logs import get_logger
 from app.worker.handlers import GiveUp, Handler, Handlers, Task, TryLater
 from app.worker.reports import Completions
@@ -43,7 +44,11 @@ class WorkerOptions:
 
 @dataclass
 class Worker:
-    """One worker process's loop."""
+    """One worker process's loop.
+
+    Raises:
+        ConfigError: it is to take types that it has no handler for.
+    """
 
     client: TaskClient
     handlers: Handlers
@@ -54,6 +59,9 @@ class Worker:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        strangers = [type_ for type_ in self.options.types if self.handlers.find(type_) is None]
+        if strangers:  # it would take such tasks and give them back, over and over
+            raise ConfigError([f"--types: there is no handler for {', '.join(strangers)}"])
         self._completions = Completions(self.client)
 
     def stop(self) -> None:
@@ -120,14 +128,14 @@ class Worker:
             if not working.done():
                 log.warning("task_lost", worker=self.options.worker_id, task=task.id)
                 return
-            outcome = working.exception()
-            if outcome is None:
+            error = _failure_of(working)
+            if error is None:
                 self.done += 1
                 result = working.result()
                 await self._report(task, lease_s, lambda: self._completions.send(task, result))
             else:
                 self.failed += 1
-                await self._report_failure(task, lease_s, outcome)
+                await self._report_failure(task, lease_s, error)
         finally:
             heart.cancel()
             working.cancel()
@@ -191,6 +199,20 @@ class Worker:
 
 def _failing(client: TaskClient, task: Task, text: str) -> Callable[[], Awaitable[Any]]:
     return lambda: client.fail(task.id, task.lease_token, text[:MAX_ERROR_CHARS], retry=False)
+
+
+def _failure_of(working: "asyncio.Task[Any]") -> BaseException | None:
+    """Why a handler that has ended was no success; a result that cannot be sent is none either."""
+    if working.cancelled():
+        return asyncio.CancelledError("the handler was cancelled from within")
+    error = working.exception()
+    if error is not None:
+        return error
+    try:
+        json.dumps(working.result(), ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as unfit:
+        return GiveUp(f"the result is no JSON: {unfit}")
+    return None
 
 
 async def _run_handler(handler: Handler, task: Task) -> Any:

@@ -43,6 +43,16 @@ def later(task: Task) -> str:
     return "done"
 
 
+@work.handles("unspeakable")
+def unspeakable(task: Task) -> object:
+    return {"a": {1, 2}}
+
+
+@work.handles("confused")
+async def confused(task: Task) -> None:
+    raise asyncio.CancelledError
+
+
 @work.handles("broken")
 def broken(task: Task) -> object:
     return "x" * 100_000

@@ -14,9 +14,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from app.client.tasks import TaskClient
+from app.client.tasks import Refused, TaskClient
 from app.worker import Worker, WorkerOptions
 from tests.support import tools
 from tests.support.replicas import Replica
@@ -80,6 +81,30 @@ async def test_what_goes_wrong_is_reported_as_what_it_is(replica: Replica) -> No
         assert (await finished(client, later))["retries"] == 1
         assert "result was refused" in (await finished(client, broken, "failed"))["error"]
         assert (await client.call("GET", f"/task/{unknown}"))["attempts"] == 0
+
+
+async def test_a_result_that_cannot_be_sent_fails_its_own_task_and_no_other(replica: Replica) -> None:
+    async with working(replica, concurrency=12) as (client, _):
+        kinds = ["unspeakable", *["double"] * 9, "confused"]
+        first, *others, last = await client.enqueue("default", [a_task(kind, 1, maxRetries=1) for kind in kinds])
+        assert "the result is no JSON" in (await finished(client, first, "failed"))["error"]
+        assert "cancelled from within" in (await finished(client, last, "failed"))["error"]
+        for task_id in others:
+            task = await finished(client, task_id)
+            assert (task["result"], task["leaseExpiries"]) == (2, 0)
+
+
+async def test_a_worker_that_was_given_types_it_cannot_handle_does_not_start(replica: Replica) -> None:
+    worker = worker_process(replica, "--types", "double,unheard-of")
+    assert await asyncio.to_thread(worker.wait, 15) == 2
+    assert "--types: there is no handler for unheard-of" in replica.log_path.with_suffix(".worker").read_text()
+
+
+async def test_an_answer_that_is_no_json_is_refused_by_name() -> None:
+    portal = httpx.MockTransport(lambda _: httpx.Response(200, text="<html>Please sign in</html>"))
+    async with TaskClient("http://portal", transport=portal) as client:
+        with pytest.raises(Refused, match="did not answer in JSON"):
+            await client.stats("default")
 
 
 async def test_a_worker_keeps_the_lease_of_a_long_task_by_itself(replica: Replica) -> None:
