@@ -53,7 +53,7 @@ class TaskSettings(BaseModel):
         False, description="Strict mode: whether the change must be on disk first (`WAITAOF`, Redis 7.2 or Valkey)."
     )
     task_strict_timeout: float = Field(
-        2.0, gt=0, le=60, description="Strict mode: seconds to wait for that; then 503, outcome unknown."
+        2.0, ge=0.01, le=60, description="Strict mode: seconds to wait for that; then 503, outcome unknown."
     )
     task_max_wait: float = Field(
         60.0, ge=0, le=600, description="Longest that a `GET /dequeue?wait=` waits; one that asks for more gets this."

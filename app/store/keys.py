@@ -33,7 +33,7 @@ Hash tags keep what one script touches in one cluster slot: one tag per room, lo
     stanchion:tasks:queues           zset    queue by ms when it was last noted       permanent    tasks.queue_list (1,000)
     stanchion:{tasks:QUEUE}:meta     hash    counters: number, fence, enqueued, …     permanent    tasks (while listed)
     stanchion:{tasks:QUEUE}:depth    hash    "state:type" -> how many                 permanent    tasks (no zeroes)
-    stanchion:{tasks:QUEUE}:t:TASK   hash    one task, see app/tasks/lua/_queue.lua   permanent    tasks (finished: TTL)
+    stanchion:{tasks:QUEUE}:t:TASK   hash    one task, see app/tasks/lua/_queue.lua   permanent    tasks (until trimmed)
     stanchion:{tasks:QUEUE}:ready:P:TYPE  zset  id by number, P 0 high to 2 low       permanent    tasks
     stanchion:{tasks:QUEUE}:heads:P  zset    type by number of its first ready task   permanent    tasks
     stanchion:{tasks:QUEUE}:delayed  zset    id by ms when it is due                  permanent    tasks
@@ -83,16 +83,6 @@ ROOMS_INDEX = PREFIX + "{rooms}:index"
 LEADER = PREFIX + "{replicas}:leader"
 LEADER_TERM = PREFIX + "{replicas}:term"
 REPLICAS_SEEN = PREFIX + "{replicas}:seen"
-
-
-def room_state(room: str) -> str:
-    """The one hash that holds a room's counters, clock and settings."""
-    return f"{PREFIX}{{room:{room}}}:state"
-
-
-def room_windows(room: str) -> str:
-    """The room's windows that are still open, or were when last looked at."""
-    return f"{PREFIX}{{room:{room}}}:windows"
 
 
 ROOM_PARTS = ("state", "windows", "turns", "sessions", "log", "done", "front", "passed", "seen")

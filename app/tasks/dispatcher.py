@@ -45,6 +45,7 @@ class Dispatcher:
         self._is_draining = is_draining
         self._waiting: dict[str, list[_Waiter]] = {}
         self._wakes: dict[str, int] = {}
+        """How many wake-ups came for the queues that somebody claims from here, of late."""
         self._serving: dict[str, asyncio.Task[None]] = {}
         self._wanted = asyncio.Event()
         self._subscription = Subscription(store, TASK_WAKE, self._on_wake)
@@ -115,7 +116,6 @@ class Dispatcher:
             waiters.remove(waiter)
         if not waiters:
             self._waiting.pop(waiter.claim.queue, None)
-            self._wakes.pop(waiter.claim.queue, None)
 
     async def listen(self) -> None:
         """Hear wake-ups, from the first waiting claim on. A background loop; it starts again after errors."""
@@ -126,7 +126,10 @@ class Dispatcher:
         """Look for work for all that wait, should a wake-up have been lost. A background loop."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            self._serve_all()
+            # A claim that is on its way to the store, and so not waiting yet, then asks once more.
+            self._wakes = {queue: count for queue, count in self._wakes.items() if queue in self._waiting}
+            for queue in list(self._waiting):
+                self._serve_soon(queue)
 
     async def aclose(self) -> None:
         """Let what is being handed out or given back come to its end."""
@@ -139,15 +142,9 @@ class Dispatcher:
             self._wakes[queue] += 1
         self._serve_soon(queue)
 
-    def _serve_all(self) -> None:
-        for queue in list(self._waiting):
-            self._serve_soon(queue)
-
     def _serve_soon(self, queue: str) -> None:
         if queue in self._waiting and queue not in self._serving:
-            task = asyncio.ensure_future(self._serve(queue))
-            self._serving[queue] = task
-            task.add_done_callback(lambda _: self._serving.pop(queue, None))
+            self._serving[queue] = asyncio.ensure_future(self._serve(queue))
 
     async def _serve(self, queue: str) -> None:
         """Claim for the waiting until there is nothing left for any of them."""
@@ -162,6 +159,8 @@ class Dispatcher:
             log.warning("waiting_claims_lost_the_store", queue=queue)
         except Exception:
             log.exception("waiting_claims_failed", queue=queue)
+        finally:  # in the same turn of the loop as the last look: a wake-up right after it begins another round
+            del self._serving[queue]
 
     async def _serve_types(self, queue: str, types: tuple[str, ...]) -> None:
         """In order of arrival: first for one, then for twice as many at a time as long as there is work."""
@@ -176,10 +175,11 @@ class Dispatcher:
                 return
             calls = [self._queues.claim_call(waiter.claim, arm=True) for waiter in waiters]
             replies = await self._store.run_many(calls)
-            served = 0
+            served, failure = 0, None
             for waiter, reply in zip(waiters, replies, strict=True):
                 if isinstance(reply, Exception):
-                    raise reply
+                    failure = reply
+                    continue
                 tasks = self._queues.claimed(queue, reply)
                 served += bool(tasks)
                 if tasks and waiter.found.done():
@@ -187,6 +187,8 @@ class Dispatcher:
                 elif tasks:
                     waiter.found.set_result(tasks)
                     self._forget(waiter)
+            if failure is not None:
+                raise failure
             if served < len(waiters):
                 return
             at_once = min(2 * at_once, _AT_ONCE)

@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.store import Call, Store
 from app.store.keys import task_queue
 from app.tasks.model import Task, pairs, task_from_view
-from app.tasks.queues import TaskQueues, queue_stats
+from app.tasks.queues import TaskQueues
 from app.tasks.schedules import Schedules
 from app.tasks.scripts import SCRIPTS
 
@@ -50,6 +50,8 @@ class Housekeeping:
         self._replica_id = replica_id
         self._written: dict[str, int] = {}
         self._reported: set[str] = set()
+        self._with_letters: list[str] = []
+        """Queues with dead letters that are still to be written to the log, as of the last step."""
 
     async def run(self) -> None:
         """Step for ever. A background loop."""
@@ -59,7 +61,7 @@ class Housekeeping:
             while await self.step(queues):
                 pass
             if self._settings.dead_letter_log is not None:
-                await self._write_all_dead_letters(queues, self._settings.dead_letter_log)
+                await self._write_all_dead_letters(self._settings.dead_letter_log)
             if steps % STATS_EVERY == 0:
                 await self.report_depths(queues)
                 await self._queues.list.forget_unused()
@@ -70,12 +72,15 @@ class Housekeeping:
         """Do what is due in each queue, within bounds; returns whether more is left to do."""
         replies = await self._store.run_many([self._maintain(queue) for queue in queues], purpose="background")
         more = False
+        self._with_letters = []
         for queue, reply in zip(queues, replies, strict=True):
             if isinstance(reply, Exception):
                 log.error("task_housekeeping_failed", queue=queue, error=str(reply))
                 continue
-            _, now_ms, most, lapsed, due = reply
+            _, now_ms, most, lapsed, due, letters = reply
             more = more or most >= BOUND
+            if letters:
+                self._with_letters.append(queue)
             self._queues.count_expired(queue, lapsed)
             if due:
                 await self._tick(queue, {name: int(float(at)) for name, at in pairs(due).items()}, now_ms)
@@ -106,24 +111,20 @@ class Housekeeping:
 
     async def report_depths(self, queues: list[str]) -> None:
         """Set the metrics of how deep each queue is, and end those of queues that there are no more."""
-        calls = [Call(SCRIPTS["stats"], {"meta": task_queue(queue, "meta")}, {}) for queue in queues]
-        replies = await self._store.run_many(calls, purpose="background")
+        counted = await self._queues.stats_of(queues)
         for gone in self._reported.difference(queues):
             self._metrics.forget(gone)
         self._reported = set(queues)
         self._metrics.depth.clear()
-        for queue, reply in zip(queues, replies, strict=True):
-            if isinstance(reply, Exception):
-                continue
-            stats = queue_stats(reply)
+        for queue, stats in counted.items():
             self._metrics.oldest_wait.labels(queue).set(stats.oldest_wait_ms / 1000)
             for i, ((state, type_), count) in enumerate(sorted(stats.by_state_and_type.items())):
                 label = type_ if i < MAX_LABELLED_TYPES else "(others)"
                 self._metrics.depth.labels(queue, state, label).inc(count)
 
-    async def _write_all_dead_letters(self, queues: list[str], path: Path) -> None:
+    async def _write_all_dead_letters(self, path: Path) -> None:
         try:
-            for queue in queues:
+            for queue in self._with_letters:
                 while await self.write_dead_letters(queue, path):
                     pass
         except OSError as error:  # they stay on the list, and the queues go on

@@ -16,7 +16,7 @@ from app.metrics import TaskMetrics
 from app.settings import Settings
 from app.store import Call, Store
 from app.store.keys import task_queue
-from app.tasks.model import NewTask, Stats, Task, pairs, refusal, task_from_view
+from app.tasks.model import STATES, NewTask, Stats, Task, pairs, refusal, task_from_view
 from app.tasks.policy import ROTATION, backoff_table
 from app.tasks.queue_list import QueueList
 from app.tasks.scripts import SCRIPTS
@@ -25,6 +25,7 @@ log = get_logger(__name__)
 
 CHUNK = 500
 """How many tasks one step of a bulk operation handles, so that none holds up the store."""
+RESET_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class TaskQueues:
     async def _run(self, script: str, queue: str, **args: Any) -> Any:
         return await self._store.run(SCRIPTS[script], {"meta": task_queue(queue, "meta")}, args)
 
-    async def _change(self, script: str, queue: str, **args: Any) -> Any:
+    async def change(self, script: str, queue: str, **args: Any) -> Any:
         """Like `_run`, for what an answer promises: in strict mode copies must confirm it first."""
         if not self._strict:
             return await self._run(script, queue, **args)
@@ -104,7 +105,7 @@ class TaskQueues:
         """
         await self.list.note(queue)
         entries = [value for task in tasks for value in task.pack()]
-        _, stats, answers = await self._change(
+        _, stats, answers = await self.change(
             "enqueue", queue, remember_ms=int(self._settings.task_idempotency_seconds * 1000), entries=entries
         )
         self._metrics.enqueued.labels(queue).inc(sum(int(new) for _, new in answers))
@@ -149,11 +150,9 @@ class TaskQueues:
             self._metrics.expired.labels(queue).inc(count)
             log.warning("task_leases_ran_out", queue=queue, count=count)
 
-    async def complete(
-        self, queue: str, entries: Sequence[tuple[str, str, str]]
-    ) -> list[tuple[str, StanchionError | None]]:
-        """Finish tasks, given as id, token (or empty) and result (JSON text); each is judged on its own."""
-        _, answers = await self._change(
+    async def complete(self, queue: str, entries: Sequence[tuple[str, str, str]]) -> list[StanchionError | None]:
+        """Finish tasks, given as id, token (or empty) and result (JSON text); what is wrong with each, if anything."""
+        _, answers = await self.change(
             "complete",
             queue,
             need_token=self._need_token,
@@ -166,10 +165,7 @@ class TaskQueues:
             if status == 0:
                 self._metrics.completed.labels(queue).inc()
                 self._metrics.observe_run(queue, type_.decode(), "completed", run_ms / 1000)
-        return [
-            (entry[0], self._refusal(queue, status, entry[0]))
-            for entry, (status, *_) in zip(entries, answers, strict=True)
-        ]
+        return [self._refusal(queue, status, entry[0]) for entry, (status, *_) in zip(entries, answers, strict=True)]
 
     async def fail(
         self, queue: str, task_id: str, token: str, error: str, *, final: bool, delay_ms: int | None
@@ -179,7 +175,7 @@ class TaskQueues:
         Raises:
             NotFound, LeaseLost, Conflict: the call does not count; nothing was changed.
         """
-        status, answer, type_, run_ms = await self._change(
+        status, answer, type_, run_ms = await self.change(
             "fail",
             queue,
             id=task_id,
@@ -199,7 +195,7 @@ class TaskQueues:
             self._metrics.observe_run(queue, type_.decode(), outcome, run_ms / 1000)
         return Failure("failed" if answer[0] == b"dead" else "pending", *(int(value) for value in answer[1:]))
 
-    async def extend(self, queue: str, task_id: str, token: str, lease_ms: int | None = None) -> int:
+    async def extend(self, queue: str, task_id: str, token: str) -> int:
         """Renew a lease from now; returns when it ends.
 
         Raises:
@@ -211,7 +207,7 @@ class TaskQueues:
             id=task_id,
             token=token,
             need_token=self._need_token,
-            lease_ms=lease_ms or self.lease_ms,
+            lease_ms=self.lease_ms,
         )
         self._raise(queue, status, task_id)
         return int(until_ms)
@@ -259,6 +255,16 @@ class TaskQueues:
         """Everything that is counted."""
         return queue_stats(await self._run("stats", queue))
 
+    async def stats_of(self, queues: Sequence[str]) -> dict[str, QueueStats]:
+        """The same for several, in one round trip per node; without those that did not answer."""
+        calls = [Call(SCRIPTS["stats"], {"meta": task_queue(queue, "meta")}, {}) for queue in queues]
+        replies = await self._store.run_many(calls, purpose="background")
+        return {
+            queue: queue_stats(reply)
+            for queue, reply in zip(queues, replies, strict=True)
+            if not isinstance(reply, Exception)
+        }
+
     async def revive(self, queue: str, task_id: str) -> None:
         """Put one dead letter back in line.
 
@@ -266,7 +272,7 @@ class TaskQueues:
             NotFound: there is no such task.
             Conflict: it is not dead.
         """
-        status, *_ = await self._change("revive", queue, id=task_id, until_ms="", bound=1)
+        status, *_ = await self.change("revive", queue, id=task_id, until_ms="", bound=1)
         _raise_for(status, task_id, "is not a dead letter")
 
     async def revive_all(self, queue: str) -> int:
@@ -280,7 +286,7 @@ class TaskQueues:
             NotFound: there is no such task.
             Conflict: it is leased, or in another state.
         """
-        status, *_ = await self._change("delete", queue, id=task_id, state=state, until_ms="", bound=1)
+        status, *_ = await self.change("delete", queue, id=task_id, state=state, until_ms="", bound=1)
         _raise_for(status, task_id, f"is not in the state {state}" if state else "is being worked on")
 
     async def delete_all(self, queue: str, state: str) -> int:
@@ -288,11 +294,17 @@ class TaskQueues:
         return await self._in_chunks("delete", queue, {"state": state})
 
     async def reset(self, queue: str) -> int:
-        """Delete every task of a queue, also those in flight; returns how many."""
+        """Delete every task of a queue, also those in flight; returns how many.
+
+        What changes its place meanwhile is looked for again; what comes in as fast as it is deleted may stay.
+        """
         deleted = 0
-        for state in ("ready", "delayed", "leased", "dead", "done"):
-            deleted += await self.delete_all(queue, state)
-        await self._run("clear", queue, forget=0)
+        for _ in range(RESET_ROUNDS):
+            for state in STATES:
+                deleted += await self.delete_all(queue, state)
+            [left] = await self._run("clear", queue, forget=0)
+            if not left:
+                break
         return deleted
 
     async def _in_chunks(self, script: str, queue: str, args: dict[str, Any]) -> int:
@@ -300,10 +312,10 @@ class TaskQueues:
         while True:
             now_ms: int
             done: int
-            _, now_ms, done = await self._change(script, queue, id="", until_ms=until, bound=CHUNK, **args)
+            _, now_ms, done = await self.change(script, queue, id="", until_ms=until, bound=CHUNK, **args)
             total += done
             until = until or str(now_ms)
-            if not done:
+            if done < CHUNK:
                 return total
 
 

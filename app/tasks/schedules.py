@@ -8,11 +8,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 
 from app.errors import InvalidInput, NotFound
+from app.logs import get_logger
 from app.store import Store
 from app.store.keys import task_queue
+from app.store.store import Purpose
 from app.tasks.model import pairs
 from app.tasks.queues import TaskQueues, in_queue
 from app.tasks.scripts import SCRIPTS
+
+log = get_logger(__name__)
 
 MAX_SCHEDULES = 1000
 
@@ -63,9 +67,11 @@ class Schedules:
         self._store = store
         self._queues = queues
 
-    async def listed(self, queue: str) -> dict[str, tuple[Schedule, int | None]]:
+    async def listed(self, queue: str, *, purpose: Purpose = "request") -> dict[str, tuple[Schedule, int | None]]:
         """Each schedule of a queue with its next tick."""
-        _, _, texts, ticks = await self._store.run(SCRIPTS["schedules"], {"meta": task_queue(queue, "meta")}, {})
+        _, _, texts, ticks = await self._store.run(
+            SCRIPTS["schedules"], {"meta": task_queue(queue, "meta")}, {}, purpose=purpose
+        )
         nexts = {name: int(float(at)) for name, at in pairs(ticks).items()}
         return {name: (Schedule(**json.loads(text)), nexts.get(name)) for name, text in sorted(pairs(texts).items())}
 
@@ -83,7 +89,7 @@ class Schedules:
         if tick_ms is None:
             raise InvalidInput(f"The cron text {schedule.cron!r} never comes true.")
         await self._queues.list.note(queue)
-        await self._set(queue, name, json.dumps(asdict(schedule)), tick_ms)
+        await self._queues.change("schedule", queue, name=name, text=json.dumps(asdict(schedule)), next_ms=tick_ms)
         return tick_ms
 
     async def delete(self, queue: str, name: str) -> None:
@@ -92,45 +98,36 @@ class Schedules:
         Raises:
             NotFound: there is none of this name.
         """
-        if await self._set(queue, name, "", 0):
+        [unknown] = await self._queues.change("schedule", queue, name=name, text="", next_ms=0)
+        if unknown:
             raise NotFound(f"There is no schedule {name} in the queue {queue}.")
 
-    async def _set(self, queue: str, name: str, text: str, next_ms: int) -> int:
-        reply = await self._store.run(
-            SCRIPTS["schedule"],
-            {"meta": task_queue(queue, "meta")},
-            {"name": name, "text": text, "next_ms": next_ms},
-        )
-        return int(reply[0])
-
-    async def tick(self, queue: str, due: dict[str, int], now_ms: int) -> int:
-        """Enqueue what is due (names and their ticks); after an outage one task, not one for each missed tick.
-
-        Returns:
-            How many this replica was the first to enqueue.
-        """
-        known = await self.listed(queue)
-        won = 0
+    async def tick(self, queue: str, due: dict[str, int], now_ms: int) -> None:
+        """Enqueue what is due (names and their ticks); after an outage one task, not one for each missed tick."""
+        known = await self.listed(queue, purpose="background")
         for name, tick_ms in due.items():
             if name not in known:
                 continue
-            schedule, _ = known[name]
-            following = next_tick_ms(schedule.cron, schedule.timezone, now_ms)
-            status, _ = await self._store.run(
-                SCRIPTS["tick"],
-                {"meta": task_queue(queue, "meta")},
-                {
-                    "name": name,
-                    "tick_ms": tick_ms,
-                    "next_ms": "" if following is None else following,
-                    "id": tick_task_id(queue, name, tick_ms),
-                    "type": schedule.type,
-                    "payload": schedule.payload,
-                    "priority": schedule.priority,
-                    "max_retries": schedule.max_retries,
-                    "lease_ms": schedule.lease_ms,
-                },
-                purpose="background",
-            )
-            won += status == 0
-        return won
+            try:
+                await self._tick(queue, name, known[name][0], tick_ms, now_ms)
+            except InvalidInput as error:  # its time zone is not known here, say: the others go on
+                log.error("schedule_failed", queue=queue, schedule=name, error=error.message)
+
+    async def _tick(self, queue: str, name: str, schedule: Schedule, tick_ms: int, now_ms: int) -> None:
+        following = next_tick_ms(schedule.cron, schedule.timezone, now_ms)
+        await self._store.run(
+            SCRIPTS["tick"],
+            {"meta": task_queue(queue, "meta")},
+            {
+                "name": name,
+                "tick_ms": tick_ms,
+                "next_ms": "" if following is None else following,
+                "id": tick_task_id(queue, name, tick_ms),
+                "type": schedule.type,
+                "payload": schedule.payload,
+                "priority": schedule.priority,
+                "max_retries": schedule.max_retries,
+                "lease_ms": schedule.lease_ms,
+            },
+            purpose="background",
+        )

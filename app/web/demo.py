@@ -18,8 +18,8 @@ from app.tasks.queues import Claim, new_task_id
 from app.web.access import Access
 from app.web.bodies import NO_STORE, Wire, answer, read_query
 from app.web.operations import Answer, Operation, services_of
-from app.web.task_admin import State, Status, TaskPage, page, states_of
-from app.web.task_models import QueueName, TypeName
+from app.web.task_admin import PageQuery, State, Status, TaskPage, page, states_of
+from app.web.task_models import QueueName
 from app.web.tasks import claim_for
 
 QUEUE = "demo"
@@ -60,15 +60,12 @@ class Reset(Wire):
     deleted: int
 
 
-class TasksQuery(Wire):
+class TasksQuery(PageQuery):
     """Which tasks."""
 
     queue: QueueName = QUEUE
     status: Status | None = None
     state: State | None = Field(None, description="Finer than status.")
-    type: TypeName | None = None
-    limit: int = Field(50, ge=1, le=500)
-    cursor: str = Field("", description="`next` of the page before.")
 
 
 class NoQuery(Wire):
@@ -105,7 +102,7 @@ async def grab_task(request: Request) -> Response:
     if hang_up.noticed():
         services.tasks.dispatcher.give_back(tasks)
         return Response(status_code=204, headers=NO_STORE)
-    [(_, error)] = await services.tasks.queues.complete(QUEUE, [(task.id, task.token or "", json.dumps({"by": name}))])
+    [error] = await services.tasks.queues.complete(QUEUE, [(task.id, task.token or "", json.dumps({"by": name}))])
     hang_up.stop()
     if error is not None:
         raise error

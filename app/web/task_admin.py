@@ -51,18 +51,7 @@ class QueuesView(Wire):
 
 
 class PageQuery(Wire):
-    """Which tasks."""
-
-    queue: QueueName = "default"
-    status: Status | None = None
-    state: State | None = Field(None, description="Finer than status.")
-    type: TypeName | None = None
-    limit: int = Field(50, ge=1, le=500)
-    cursor: str = Field("", description="`next` of the page before.")
-
-
-class DeadQuery(Wire):
-    """Which dead letters."""
+    """Which of a queue's tasks."""
 
     queue: QueueName = "default"
     type: TypeName | None = None
@@ -156,7 +145,7 @@ def states_of(status: str | None, state: str | None) -> tuple[str, ...]:
 
 async def dead_letters(request: Request) -> Response:
     """GET /dead-letters."""
-    query = read_query(request, DeadQuery)
+    query = read_query(request, PageQuery)
     return await page(request, query.queue, ("dead",), query.type, query.limit, query.cursor)
 
 
@@ -239,7 +228,7 @@ OPERATIONS = (
         "dead letters",
         {200: Answer("A page of them, oldest first.", TaskPage)},
         access=Access.TASKS,
-        query=DeadQuery,
+        query=PageQuery,
         problems=_QUERY,
     ),
     Operation(

@@ -27,7 +27,6 @@ from app.web.task_models import (
 
 _ID = {"id": TASK_ID_PATTERN}
 _REFUSALS = (400, 401, 403, 503)
-_AUTH = (401, 403, 503)
 
 
 OPERATIONS = (

@@ -144,7 +144,7 @@ async def complete(request: Request) -> Response:
     """POST /complete/{id}."""
     body = await read_body(request, CompleteBody, required=False)
     task_id = path_id(request)
-    [(_, error)] = await _complete(request, [Completion.model_construct(id=task_id, **body.__dict__)])
+    [error] = await _complete(request, [Completion.model_construct(id=task_id, **body.__dict__)])
     if error is not None:
         raise error
     return answer(Finished(id=task_id))
@@ -154,24 +154,26 @@ async def complete_many(request: Request) -> Response:
     """POST /complete."""
     body = await read_body(request, CompletionsBody)
     judged = [
-        Judged(id=task_id, status="completed")
+        Judged(id=item.id, status="completed")
         if error is None
-        else Judged(id=task_id, status="refused", problem=error.message)
-        for task_id, error in await _complete(request, body.tasks)
+        else Judged(id=item.id, status="refused", problem=error.message)
+        for item, error in zip(body.tasks, await _complete(request, body.tasks), strict=True)
     ]
     return answer(JudgedList(tasks=judged))
 
 
-async def _complete(request: Request, completions: list[Completion]) -> list[tuple[str, StanchionError | None]]:
+async def _complete(request: Request, completions: list[Completion]) -> list[StanchionError | None]:
+    """What is wrong with each, in their order."""
     services = services_of(request)
-    by_queue: dict[str, list[tuple[str, str, str]]] = {}
-    for item in completions:
+    by_queue: dict[str, dict[int, tuple[str, str, str]]] = {}
+    for place, item in enumerate(completions):
         entry = (item.id, item.lease_token or "", to_json("result", item.result, services.settings))
-        by_queue.setdefault(queue_of(item.id), []).append(entry)
-    judged: dict[str, StanchionError | None] = {}
+        by_queue.setdefault(queue_of(item.id), {})[place] = entry
+    judged: dict[int, StanchionError | None] = {}
     for queue, entries in by_queue.items():
-        judged.update(await services.tasks.queues.complete(queue, entries))
-    return [(item.id, judged[item.id]) for item in completions]
+        errors = await services.tasks.queues.complete(queue, list(entries.values()))
+        judged.update(zip(entries, errors, strict=True))
+    return [judged[place] for place in range(len(completions))]
 
 
 async def fail(request: Request) -> Response:
@@ -243,10 +245,10 @@ def parse_cursor(cursor: str) -> tuple[int, int]:
     Raises:
         InvalidInput: it is none that this service gave out.
     """
-    place, _, offset = cursor.partition(".")
-    if not (place.isascii() and place.isdigit() and offset.isascii() and offset.isdigit() and len(cursor) < 20):
+    found = re.fullmatch(r"([1-9][0-9]{0,8})\.([0-9]{1,9})", cursor)
+    if found is None:
         raise InvalidInput("The cursor is not one that this service gave out; begin without one.")
-    return int(place), int(offset)
+    return int(found[1]), int(found[2])
 
 
 def path_id(request: Request) -> str:

@@ -185,6 +185,23 @@ async def test_priority_types_queues_and_batches(client: httpx.AsyncClient) -> N
     assert set((await client.get("/queues")).json()["queues"]) == {"default", "bulk"}
 
 
+async def test_one_task_reported_twice_in_a_batch_is_judged_twice(client: httpx.AsyncClient) -> None:
+    task_id = await put(client)
+    await client.post("/task?queue=other", json={"type": "email", "payload": 1})
+    task, other = await take(client), await take(client, queue="other")
+    reports = [
+        {"id": task_id, "leaseToken": "1"},
+        {"id": other["id"], "leaseToken": other["leaseToken"]},
+        {"id": task_id, "leaseToken": task["leaseToken"]},
+    ]
+    judged = (await client.post("/complete", json={"tasks": reports})).json()["tasks"]
+    assert [(one["id"], one["status"]) for one in judged] == [
+        (task_id, "refused"),
+        (other["id"], "completed"),
+        (task_id, "completed"),
+    ]
+
+
 async def test_a_task_waits_for_its_time(client: httpx.AsyncClient) -> None:
     task_id = await put(client, executeAt="2999-01-01T00:00:00Z")
     await put(client, delaySeconds=3600)
@@ -222,6 +239,14 @@ async def test_deleting_spares_what_somebody_works_on(client: httpx.AsyncClient)
     assert (await client.delete(f"/task/{task_id}")).status_code == 204
     assert (await client.get(f"/task/{task_id}")).status_code == 404
     assert (await client.get("/dequeue")).status_code == 204
+
+
+@pytest.mark.parametrize("cursor", ["0.0", "1", "1.", "x.1", "1.x", "1.99999999999999999", "².1", "1.1.1"])
+async def test_a_cursor_that_was_not_given_out_is_refused(client: httpx.AsyncClient, cursor: str) -> None:
+    await put(client)
+    for path in ("/tasks", "/dead-letters"):
+        answer = await client.get(path, params={"queue": "default", "cursor": cursor})
+        assert answer.status_code == 400, answer.text
 
 
 async def test_the_grab_demo(client: httpx.AsyncClient) -> None:

@@ -2,66 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from app.metrics import TaskMetrics
-from app.settings import Settings
 from app.store import Store
-from app.tasks.model import NewTask
 from app.tasks.policy import ROTATION
-from app.tasks.queues import Claim, TaskQueues, new_task_id
+from app.tasks.queues import Claim, TaskQueues
 from app.tasks.schedules import Schedule
-from app.tasks.service import TaskService, open_tasks
-from tests.conftest import make_settings
+from app.tasks.service import TaskService
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
+from tests.tasks.conftest import ANY, service_on, some
 from tests.tasks.looking import FAKE_NOW, Scripts, check_invariants, set_now
-
-ANY = Claim("default", (), 1, "w")
-
-
-def some(type_: str = "email", priority: int = 1, **changes: Any) -> NewTask:
-    fields: dict[str, Any] = {
-        "id": new_task_id("default"),
-        "type": type_,
-        "payload": '{"n":1}',
-        "priority": priority,
-        "execute_at_ms": 0,
-        "delay_ms": 0,
-        "max_retries": 3,
-        "lease_ms": 0,
-        "idempotency": "",
-    }
-    return NewTask(**fields | changes)
-
-
-def service_on(store: Store, replica: str = "me", **changes: Any) -> TaskService:
-    settings: Settings = make_settings(redis_url="redis://unused", **changes)
-    return open_tasks(AsyncExitStack(), store, settings, TaskMetrics(CollectorRegistry()), replica, lambda: False)
-
-
-@pytest.fixture
-def service(store: Store) -> TaskService:
-    return service_on(store, task_lease=1.0, task_max_expiries=2)
-
-
-@pytest.fixture
-async def looked_after(service: TaskService) -> AsyncIterator[TaskService]:
-    """A service whose loops run."""
-    loops = [
-        asyncio.ensure_future(loop())
-        for loop in (service.housekeeping.run, service.dispatcher.listen, service.dispatcher.look_now_and_then)
-    ]
-    yield service
-    for loop in loops:
-        loop.cancel()
-    await asyncio.gather(*loops, return_exceptions=True)
 
 
 async def test_a_low_task_is_served_within_one_rotation_under_a_flood_of_high_ones(service: TaskService) -> None:
@@ -82,6 +36,15 @@ async def test_a_low_task_of_a_special_type_is_not_starved_by_claims_that_altern
     assert [task.priority for task in seen].count("low") == 1
 
 
+async def test_workers_that_ask_for_ever_new_types_leave_no_trail(service: TaskService, server: RealServer) -> None:
+    turns = "stanchion:{tasks:default}:turns"
+    with server.client() as client:
+        client.hset(turns, mapping={f"order-{number}": 1 for number in range(1001)})
+        await service.queues.enqueue("default", [some("order-5000")])
+        assert await service.queues.claim(Claim("default", ("order-5000",), 1, "w"))
+        assert client.hgetall(turns) == {"order-5000": "1"}
+
+
 async def test_concurrent_grabs_are_disjoint(service: TaskService) -> None:
     await service.queues.enqueue("default", [some() for _ in range(30)])
     grabs = await asyncio.gather(*(service.queues.claim(ANY) for _ in range(45)))
@@ -100,7 +63,7 @@ async def test_a_lease_that_ran_out_brings_the_task_back_to_the_front_uncounted(
     await queues.release("default", [(task.id, task.token or "") for task in again])
     back = await eventually(lambda: _claim_of(queues, first.id), within_s=2.5)
     assert (back.id, back.retries, back.expiries, back.attempts) == (first.id, 0, 1, 2)
-    [(_, refused)] = await queues.complete("default", [(first.id, first.token or "", "1")])
+    [refused] = await queues.complete("default", [(first.id, first.token or "", "1")])
     assert refused is not None
     with server.client() as client:
         check_invariants(client, "default")
@@ -139,79 +102,8 @@ async def test_heartbeats_keep_a_lease(looked_after: TaskService) -> None:
         await asyncio.sleep(0.4)
         until_ms = await looked_after.queues.extend("default", task.id, task.token or "")
         assert until_ms > task.until_ms
-    [(_, error)] = await looked_after.queues.complete("default", [(task.id, task.token or "", "1")])
+    [error] = await looked_after.queues.complete("default", [(task.id, task.token or "", "1")])
     assert error is None
-
-
-async def test_a_waiting_claim_gets_a_task_as_it_comes_and_waiters_are_served_in_order(
-    looked_after: TaskService,
-) -> None:
-    order: list[int] = []
-
-    async def wait(number: int) -> str:
-        [task] = await looked_after.dispatcher.claim(ANY, 10)
-        order.append(number)
-        return task.id
-
-    waiting = []
-    for number in range(4):
-        waiting.append(asyncio.ensure_future(wait(number)))
-        await eventually(lambda: looked_after.dispatcher.waiting == len(waiting))
-    other = asyncio.ensure_future(looked_after.dispatcher.claim(Claim("default", ("image",), 1, "w"), 10))
-    await eventually(lambda: looked_after.dispatcher.waiting == 5)
-    for _ in range(4):
-        await looked_after.queues.enqueue("default", [some()])
-    ids = await asyncio.wait_for(asyncio.gather(*waiting), 5)
-    assert len(set(ids)) == 4
-    assert order == [0, 1, 2, 3]
-    await looked_after.queues.enqueue("default", [some("image")])
-    assert (await asyncio.wait_for(other, 5))[0].type == "image"
-    assert looked_after.dispatcher.waiting == 0
-
-
-async def test_a_lost_wake_up_costs_two_seconds_at_most(service: TaskService) -> None:
-    looks = asyncio.ensure_future(service.dispatcher.look_now_and_then())
-    waiting = asyncio.ensure_future(service.dispatcher.claim(ANY, 10))
-    await eventually(lambda: service.dispatcher.waiting == 1)
-    await service.queues.enqueue("default", [some()])
-    assert len(await asyncio.wait_for(waiting, 5)) == 1
-    looks.cancel()
-
-
-async def test_a_client_that_goes_away_while_it_waits_takes_no_task(looked_after: TaskService) -> None:
-    gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    waiting = asyncio.ensure_future(looked_after.dispatcher.claim(ANY, 30, gone))
-    await eventually(lambda: looked_after.dispatcher.waiting == 1)
-    gone.set_result(None)
-    assert await asyncio.wait_for(waiting, 2) == []
-    await looked_after.queues.enqueue("default", [some()])
-    [task] = await looked_after.queues.claim(ANY)
-    assert task.attempts == 1
-
-
-async def test_a_draining_replica_lets_its_waiting_claims_go(store: Store) -> None:
-    metrics, draining = TaskMetrics(CollectorRegistry()), asyncio.Event()
-    settings = make_settings(redis_url="redis://unused")
-    service = open_tasks(AsyncExitStack(), store, settings, metrics, "me", draining.is_set)
-    waiting = asyncio.ensure_future(service.dispatcher.claim(ANY, 60))
-    await eventually(lambda: service.dispatcher.waiting == 1)
-    draining.set()
-    assert await asyncio.wait_for(waiting, 5) == []
-
-
-async def test_a_worker_that_waits_at_one_replica_gets_what_comes_in_at_another(
-    looked_after: TaskService, store: Store
-) -> None:
-    waiting = asyncio.ensure_future(looked_after.dispatcher.claim(ANY, 30))
-    await eventually(lambda: looked_after.dispatcher.waiting == 1)
-    other = service_on(store, "other")
-    await other.queues.enqueue("default", [some()])
-    [task] = await asyncio.wait_for(waiting, 10)
-    await other.queues.release("default", [(task.id, task.token or "")])
-    again = asyncio.ensure_future(looked_after.dispatcher.claim(Claim("default", ("image",), 1, "w"), 30))
-    await eventually(lambda: looked_after.dispatcher.waiting == 1)
-    await other.queues.enqueue("default", [some("report"), some("image")])
-    assert [found.type for found in await asyncio.wait_for(again, 10)] == ["image"]
 
 
 async def test_no_task_runs_before_its_time_and_none_much_after(looked_after: TaskService) -> None:
@@ -252,6 +144,16 @@ async def test_finished_tasks_are_kept_within_count_bytes_and_age(server: RealSe
         client.delete("stanchion:test:now")
 
 
+async def test_what_is_finished_goes_by_trimming_alone(service: TaskService, server: RealServer) -> None:
+    """A TTL of its own would take a task away behind the counters' back while no replica runs."""
+    await service.queues.enqueue("default", [some(), some(max_retries=1)])
+    well, badly = await service.queues.claim(Claim("default", (), 2, "w"))
+    await service.queues.complete("default", [(well.id, well.token or "", "1")])
+    await service.queues.fail("default", badly.id, badly.token or "", "no", final=True, delay_ms=None)
+    with server.client() as client:
+        assert [client.ttl(f"stanchion:{{tasks:default}}:t:{task.id}") for task in (well, badly)] == [-1, -1]
+
+
 async def test_dead_letters_are_written_to_the_log_once(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "dead.jsonl"
     one, other = (service_on(store, replica, dead_letter_log=path) for replica in ("one", "other"))
@@ -280,6 +182,21 @@ async def test_a_schedule_ticks_once_whatever_the_replicas_and_catches_up_with_o
     assert task.id == f"cron-often-{missed_ms}"
 
 
+async def test_a_schedule_that_cannot_be_read_here_does_not_hold_up_the_others(
+    service: TaskService, server: RealServer
+) -> None:
+    schedules = service.schedules
+    for name in ("a", "b", "c"):
+        await schedules.put("default", name, Schedule("* * * * *", "UTC", "tick", "1", 1, 3, 0))
+    with server.client() as client:
+        kept = json.loads(client.hget("stanchion:{tasks:default}:schedules", "a")) | {"timezone": "Mars/Olympus"}
+        client.hset("stanchion:{tasks:default}:schedules", "a", json.dumps(kept))
+        client.zadd("stanchion:{tasks:default}:ticks", {name: 60_000 * i for i, name in enumerate("abc", 1)})
+    assert not await service.housekeeping.step(["default"])
+    ids = {task.id for task in await service.queues.claim(Claim("default", (), 5, "w"))}
+    assert ids == {"cron-b-120000", "cron-c-180000"}
+
+
 async def test_a_reset_leaves_nothing_but_the_fence(service: TaskService, server: RealServer) -> None:
     await service.queues.enqueue("default", [some(), some(delay_ms=5000), some("image", 0)])
     [task] = await service.queues.claim(ANY)
@@ -290,3 +207,42 @@ async def test_a_reset_leaves_nothing_but_the_fence(service: TaskService, server
         left = sorted(client.scan_iter())
         assert left == ["stanchion:tasks:queues", "stanchion:{tasks:default}:meta"]
         assert list(client.hgetall("stanchion:{tasks:default}:meta")) == ["fence"]
+
+
+async def test_a_reset_finds_what_changes_its_place_meanwhile(
+    service: TaskService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queues = service.queues
+    await queues.enqueue("default", [some(), some()])
+    delete_all, held = queues.delete_all, await queues.claim(ANY)
+    moves = {"leased", "ready"}
+
+    async def slowly(queue: str, state: str) -> int:
+        deleted = await delete_all(queue, state)
+        if state in moves:
+            moves.remove(state)
+            if state == "leased":
+                held[:] = await queues.claim(ANY) or held
+            else:
+                await queues.release("default", [(task.id, task.token or "") for task in held])
+        return deleted
+
+    monkeypatch.setattr(queues, "delete_all", slowly)
+    assert await queues.reset("default") == 2
+    assert (await queues.stats("default")).by_state_and_type == {}
+
+
+async def test_emptying_a_state_ends_though_more_comes_in(
+    service: TaskService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queues, change = service.queues, service.queues.change
+
+    async def with_more(script: str, queue: str, **args: Any) -> Any:
+        reply = await change(script, queue, **args)
+        if script == "delete":
+            await queues.enqueue("default", [some()])
+        return reply
+
+    await queues.enqueue("default", [some(f"type-{number % 3}", number % 2) for number in range(600)])
+    monkeypatch.setattr(queues, "change", with_more)
+    assert 600 <= await asyncio.wait_for(queues.delete_all("default", "ready"), 10) <= 602

@@ -18,8 +18,8 @@ from app.tasks.scripts import SCRIPTS
 from app.tasks.service import TaskService
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
+from tests.tasks.conftest import service_on, some
 from tests.tasks.looking import Scripts
-from tests.tasks.test_queue import service_on, some
 
 QUEUE = "brief"
 META = "stanchion:{tasks:brief}:meta"
@@ -205,7 +205,7 @@ async def test_metrics_of_queues_that_are_gone_end_and_those_never_there_do_not_
     assert await service.queues.claim(Claim("nobody", (), 1, "w")) == []
     with pytest.raises(NotFound):
         await service.queues.extend("nobody", "nobody:task-1", "1")
-    [(_, refused)] = await service.queues.complete("nobody", [("nobody:task-1", "1", "1")])
+    [refused] = await service.queues.complete("nobody", [("nobody:task-1", "1", "1")])
     assert isinstance(refused, NotFound)
     assert queues_told_of() == set()
     await service.queues.enqueue(QUEUE, [a_task()])

@@ -10,7 +10,7 @@ from app.metrics import MAX_TYPES_RUN, TaskMetrics
 from app.store import Store
 from app.tasks.service import TaskService, open_tasks
 from tests.conftest import make_settings
-from tests.tasks.test_queue import ANY, some
+from tests.tasks.conftest import ANY, some
 
 RUN_MS = 700
 
@@ -48,7 +48,7 @@ async def test_a_run_lasts_from_its_claim_to_its_end_and_is_counted_once(
 ) -> None:
     task_id, token = await handed_out(service, store, "email")
     for _ in range(3):
-        assert (await service.queues.complete("default", [(task_id, token, "1")]))[0][1] is None
+        assert (await service.queues.complete("default", [(task_id, token, "1")]))[0] is None
     count, total_s = runs(registry, "email", "completed")
     assert count == 1
     assert RUN_MS / 1000 <= total_s < RUN_MS / 1000 + 10
@@ -68,7 +68,7 @@ async def test_failures_are_told_apart_from_deaths(
 async def test_a_late_worker_adds_nothing(service: TaskService, store: Store, registry: CollectorRegistry) -> None:
     task_id, token = await handed_out(service, store, "image")
     [refused] = await service.queues.complete("default", [(task_id, "1", "1")])
-    assert isinstance(refused[1], LeaseLost)
+    assert isinstance(refused, LeaseLost)
     with pytest.raises(LeaseLost):
         await service.queues.fail("default", task_id, "1", "no", final=True, delay_ms=None)
     assert runs(registry, "image", "completed") == runs(registry, "image", "dead") == (0, 0)

@@ -10,11 +10,12 @@ from app.metrics import Metrics
 from app.settings import Settings
 from app.store.store import open_store
 from app.tasks.queues import Claim, TaskQueues
+from app.tasks.schedules import Schedule, Schedules
 from app.tasks.service import open_tasks
 from tests.conftest import make_settings
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
-from tests.tasks.test_queue import some
+from tests.tasks.conftest import some
 
 
 async def queues_on(stack: AsyncExitStack, server: RealServer, **changes: object) -> TaskQueues:
@@ -33,7 +34,7 @@ async def test_with_a_replica_that_follows_an_answer_means_two_copies(own_server
                 await eventually(lambda: client.info("replication")["master_link_status"] == "up", within_s=20)
             await queues.enqueue("default", [some(), some()])
             [task] = await queues.claim(Claim("default", (), 1, "w"))
-            [(_, error)] = await queues.complete("default", [(task.id, task.token or "", "1")])
+            [error] = await queues.complete("default", [(task.id, task.token or "", "1")])
             assert error is None
             own_server.kill()
             with copy.client() as client:
@@ -53,6 +54,9 @@ async def test_without_enough_copies_the_outcome_is_unknown_and_asking_again_is_
         for _ in range(2):
             with pytest.raises(OutcomeUnknown):
                 await queues.enqueue("default", [task])
+        nightly = Schedule("0 4 * * *", "UTC", "report", "1", 1, 3, 0)
+        with pytest.raises(OutcomeUnknown):
+            await Schedules(queues._store, queues).put("default", "nightly", nightly)
         relaxed = await queues_on(stack, own_server)
         assert (await relaxed.stats("default")).stats.pending == 1
 

@@ -5,10 +5,8 @@ local function promote(now, bound)
   local due = redis.call('ZRANGEBYSCORE', base .. 'delayed', '-inf', now, 'LIMIT', 0, bound)
   for _, id in ipairs(due) do
     local task = redis.call('HMGET', task_key(id), 'type', 'priority')
-    local seq = next_seq()
-    redis.call('HSET', task_key(id), 'seq', seq)
     leave(id, 'delayed', task[1], task[2])
-    enter(id, 'ready', task[1], task[2], seq)
+    line_up(id, task[1], task[2])
   end
   return #due
 end

@@ -32,20 +32,16 @@ local function trim(state, now, keep_ms, keep_count, keep_bytes, bound)
   return dropped
 end
 
--- The hash outlives the trimming by a day, should no replica run to do it.
-local DAY_MS = 86400000
-
 -- To the dead letters. The caller has taken the task out of its place.
 local function die(id, type, priority, now, reason, keep_ms, keep_count)
   redis.call('HSET', task_key(id), 'finished', now, 'reason', reason)
   redis.call('HDEL', task_key(id), 'token', 'worker')
-  redis.call('PEXPIRE', task_key(id), keep_ms + DAY_MS)
   enter(id, 'dead', type, priority, now)
   redis.call('HINCRBY', meta, 'died', 1)
   if tonumber(redis.call('HGET', meta, 'log_until') or 0) > now then
     redis.call('RPUSH', base .. 'deathlog', id)
     redis.call('LTRIM', base .. 'deathlog', -100000, -1)
-    redis.call('PEXPIRE', base .. 'deathlog', 7 * DAY_MS)
+    redis.call('PEXPIRE', base .. 'deathlog', 7 * 86400000)
   end
   trim('dead', now, keep_ms, keep_count, 0, 2)
 end

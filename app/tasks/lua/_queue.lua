@@ -79,6 +79,13 @@ local function enter(id, state, type, priority, score)
   end
 end
 
+-- To the end of its line.
+local function line_up(id, type, priority)
+  local seq = next_seq()
+  redis.call('HSET', task_key(id), 'seq', seq)
+  enter(id, 'ready', type, priority, seq)
+end
+
 -- A task as programs see it; `when` is what orders it in its place: the end of its lease, the ms it is due.
 local function view(id, when)
   local fields = redis.call('HMGET', task_key(id), unpack(VIEW))

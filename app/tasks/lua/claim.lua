@@ -55,6 +55,8 @@ while #taken < wanted do
   turn = turn + 1
 end
 if #taken > 0 then
+  -- Workers may ask for ever new sets of types: beyond a thousand, all begin anew.
+  if redis.call('HLEN', base .. 'turns') > 1000 then redis.call('DEL', base .. 'turns') end
   redis.call('HSET', base .. 'turns', filter, turn)
   redis.call('PEXPIRE', base .. 'turns', 3600000)
   redis.call('HSET', meta, 'fence', string.format('%.0f', fence))

@@ -17,7 +17,6 @@ for i = 5, #ARGV, 3 do
     local size = 500 + redis.call('HSTRLEN', key, 'payload') + #result
     redis.call('HSET', key, 'result', result, 'finished', now, 'size', size)
     redis.call('HDEL', key, 'token', 'error')
-    redis.call('PEXPIRE', key, keep_ms + DAY_MS)
     enter(id, 'done', type, priority, now)
     redis.call('HINCRBY', meta, 'completed', 1)
     redis.call('HINCRBY', meta, 'done_bytes', size)

@@ -29,9 +29,7 @@ else
   if delay > 0 then
     enter(id, 'delayed', type, priority, due)
   else
-    local seq = next_seq()
-    redis.call('HSET', key, 'seq', seq)
-    enter(id, 'ready', type, priority, seq)
+    line_up(id, type, priority)
   end
 end
 return { status, answer, type, now - tonumber(task[9] or now) }

@@ -1,7 +1,7 @@
 -- Puts dead letters back in line with a clean slate: one by id, or the oldest that died by a given time.
 -- KEYS: meta
 -- ARGV: id, until_ms, bound
--- Returns: {0, now_ms, how many}, {1} no such task, {2} it is not dead
+-- Returns: {0, now_ms, how many (below the bound: there were no more)}, {1} no such task, {2} it is not dead
 --@include queue
 local now, ids = now_ms(), {}
 if ARGV[1] ~= '' then
@@ -17,11 +17,10 @@ for _, id in ipairs(ids) do
   local task = redis.call('HMGET', key, 'type', 'priority')
   if task[1] then
     leave(id, 'dead', task[1], task[2])
-    local seq = next_seq()
-    redis.call('PERSIST', key)
-    redis.call('HSET', key, 'seq', seq, 'retries', 0, 'expiries', 0, 'due', now)
+    redis.call('PERSIST', key) -- earlier versions gave what was finished a TTL
+    redis.call('HSET', key, 'retries', 0, 'expiries', 0, 'due', now)
     redis.call('HDEL', key, 'finished', 'reason')
-    enter(id, 'ready', task[1], task[2], seq)
+    line_up(id, task[1], task[2])
   else
     redis.call('ZREM', base .. 'dead', id)
   end

@@ -12,6 +12,7 @@ from app.rooms.series import Rates
 from app.rooms.settings import Method
 from app.rooms.snapshot import Snapshot
 from app.services import Services
+from app.tasks.queues import QueueStats
 from app.web.bodies import Wire
 
 MAX_QUEUES = 50
@@ -93,15 +94,16 @@ async def ask(services: Services) -> Asked:
     """What only the store knows; nothing while it is away."""
     try:
         rates = await services.history.rates()
-        queues = [await _queue(services, name) for name in (await services.tasks.queues.list.names())[:MAX_QUEUES]]
+        tasks = services.tasks.queues
+        counted = await tasks.stats_of((await tasks.list.names())[:MAX_QUEUES])
+        queues = [_queue(name, stats) for name, stats in counted.items()]
         held, _ = await services.locks.held(1)
     except StoreUnavailable:
         return Asked()
     return Asked(rates, queues, held)
 
 
-async def _queue(services: Services, name: str) -> QueueFigures:
-    counted = await services.tasks.queues.stats(name)
+def _queue(name: str, counted: QueueStats) -> QueueFigures:
     return QueueFigures(
         queue=name,
         pending=counted.stats.pending,

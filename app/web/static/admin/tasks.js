@@ -142,6 +142,12 @@ new Feed(({ head }) => {
     queue = head.queues[0].queue;
     refresh();
   }
+  const names = new Set(head.queues.map((now) => now.queue));
+  for (const [name, card] of cards) {
+    if (names.has(name)) continue;
+    card.node.remove();  // it was empty and unused for long, and is forgotten
+    cards.delete(name);
+  }
   for (const now of head.queues) {
     if (!cards.has(now.queue)) {
       cards.set(now.queue, new Card(now.queue));
