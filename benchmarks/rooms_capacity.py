@@ -11,7 +11,6 @@ from app.clock import SystemClock
 from app.errors import StoreUnavailable
 from app.metrics import Metrics
 from app.rooms.rooms import Rooms
-from app.rooms.sessions import Sessions
 from app.rooms.settings import RoomSettings
 from app.store import Store
 from app.store.store import open_store
@@ -49,7 +48,8 @@ async def _sessions(server: RunningStore) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
         store = await open_store(stack, server.url, Metrics())
         rooms, client = await _opened(stack, server, store, {"default": settings})
-        room, sessions = rooms.get("default"), Sessions(store)
+        room = rooms.get("default")
+        sessions = room.sessions
         for i in range(0, 2000, AT_ONCE):  # connections, buffers, scripts
             await asyncio.gather(*(room.join(f"warm-{i + n}") for n in range(AT_ONCE)))
         client.config_resetstat()
@@ -61,7 +61,7 @@ async def _sessions(server: RunningStore) -> dict[str, Any]:
         started_s, cpu_s = time.perf_counter(), server.cpu_s()
         for i in range(0, SESSIONS, AT_ONCE):
             some = places[i : i + AT_ONCE]
-            await asyncio.gather(*(sessions.enter(room, p.epoch, p.position, p.active_until_run_ms) for p in some))
+            await asyncio.gather(*(sessions.enter(p.epoch, p.position, p.active_until_run_ms) for p in some))
         entered = _row("enter", SESSIONS, started_s, server.cpu_s() - cpu_s)
         while any("op:" in key for key in client.scan_iter(count=1000)):  # joins' answers go after ten seconds
             await asyncio.sleep(0.5)
@@ -69,7 +69,7 @@ async def _sessions(server: RunningStore) -> dict[str, Any]:
         used = client.info("memory")["used_memory"] - before
         started_s, cpu_s = time.perf_counter(), server.cpu_s()
         for i in range(0, SESSIONS, AT_ONCE):
-            await asyncio.gather(*(sessions.leave(room, p.epoch, p.position) for p in places[i : i + AT_ONCE]))
+            await asyncio.gather(*(sessions.leave(p.epoch, p.position) for p in places[i : i + AT_ONCE]))
         left = _row("leave", SESSIONS, started_s, server.cpu_s() - cpu_s)
         return {"rows": [joined, entered, left], "bytes": round(used / SESSIONS)}
 
