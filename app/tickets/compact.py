@@ -1,10 +1,12 @@
-"""The compact form of signed tokens, as RFC 7515 lays it out, written directly: what is common to tickets and passes."""
+"""The compact form of signed tokens, as RFC 7515 lays it out, written directly: what is common to tickets and passes.
+
+With the header prepared for each key it costs a fifth of a general encoder, on the path of every join. A test has PyJWT
+read what is written here.
+"""
 
 from binascii import b2a_base64
 from collections.abc import Callable
 from json import dumps
-
-import jwt
 
 MAX_TOKEN_BYTES = 2048
 MAX_NUMBER = 2**53
@@ -28,19 +30,6 @@ class Sealer:
             self._headers = {(algorithm, kid): header}
         message = header + _b64(claims)
         return message + b"." + _b64(sign(message))
-
-
-def header_of(token: bytes) -> tuple[object, object]:
-    """A token's algorithm and key id, as it says itself.
-
-    Raises:
-        ValueError: it cannot be read as a JWT.
-    """
-    try:
-        header = jwt.get_unverified_header(token)
-    except jwt.PyJWTError as error:
-        raise ValueError(str(error)) from None
-    return header.get("alg"), header.get("kid")
 
 
 def are_numbers(values: list[object]) -> bool:

@@ -1,7 +1,7 @@
 """The keys that sign passes: Ed25519 or P-256, whose public halves anyone may have."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePrivateKey, generate_private_key
@@ -22,6 +22,8 @@ from app.tickets.keyring import REFRESH_S, KeyKind
 
 EDDSA = "EdDSA"
 ES256 = "ES256"
+SIGNATURE_BYTES = 64
+"""Of either, in the form that a JWT has it."""
 LONGEST_PASS_S = 604_800
 """The most that a session may last, as in `RoomSettings.max_session_seconds`; renewed ones start from now."""
 
@@ -37,7 +39,7 @@ class PassKey:
         """The only algorithm that this key is good for."""
         return EDDSA if isinstance(self.private, Ed25519PrivateKey) else ES256
 
-    @property
+    @cached_property
     def public(self) -> Any:
         """What verifies."""
         return self.private.public_key()

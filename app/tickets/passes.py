@@ -4,22 +4,19 @@ A pass names a session and when it ends; it says nothing of the person. Whether 
 time, only a replica knows: see `app.rooms.marks`.
 """
 
+from collections.abc import Mapping
 from json import dumps
-from typing import NamedTuple
-
-import jwt
+from typing import Any, NamedTuple
 
 from app.clock import Clock
 from app.errors import PassRefused, StoreUnavailable
-from app.tickets.cache import VerifiedTokens
-from app.tickets.compact import MAX_TOKEN_BYTES, Sealer, are_numbers, header_of
+from app.tickets.compact import Sealer, are_numbers
 from app.tickets.ids import TicketIds
 from app.tickets.keyring import KeyRing
-from app.tickets.pass_keys import PassKey, pass_key
+from app.tickets.pass_keys import EDDSA, ES256, SIGNATURE_BYTES, pass_key
+from app.tickets.verifying import TokenKind, Verifier, VerifyingKey
 
-CACHE_ENTRIES = 200_000
 USE = "pass"
-_REQUIRED = ["iss", "aud", "sub", "jti", "epoch", "pos", "iat", "exp", "use"]
 
 
 class Pass(NamedTuple):
@@ -49,17 +46,42 @@ class IssuedPass(NamedTuple):
     claims: Pass
 
 
+def _read(claims: Mapping[str, Any]) -> Pass | None:
+    texts, numbers = [claims["aud"], claims["jti"]], [claims[name] for name in ("epoch", "pos", "iat", "exp")]
+    if not are_numbers(numbers) or not all(type(text) is str for text in texts) or claims["use"] != USE:
+        return None
+    found = Pass._make([*texts, *numbers, claims.get("provisional") is True])
+    return found if claims["sub"] == found.session_id else None
+
+
+def _verifying_key(secret: bytes) -> VerifyingKey:
+    key = pass_key(secret)
+    return VerifyingKey(key.algorithm, key.public, SIGNATURE_BYTES)
+
+
+KIND = TokenKind(
+    name="pass",
+    refused=PassRefused,
+    advice="enter again",
+    algorithms=(EDDSA, ES256),
+    required=frozenset({"iss", "aud", "sub", "jti", "epoch", "pos", "iat", "exp", "use"}),
+    read=_read,
+    make=Pass._make,
+    key=_verifying_key,
+)
+
+
 class Passes:
     """The issuer and verifier of one deployment's passes."""
 
     def __init__(self, ring: KeyRing, clock: Clock, *, deployment: str) -> None:
         self._ring = ring
-        self._clock = clock
-        self._deployment = deployment
         self._issuer_json = dumps(deployment).encode()
         self._ids = TicketIds()
         self._sealer = Sealer()
-        self._verified = VerifiedTokens(CACHE_ENTRIES, Pass._make, clock)
+        self._verifier = Verifier(KIND, ring, clock, deployment=deployment)
+        self.remembered = self._verifier.remembered
+        """The pass of a token that was verified before and has not expired: the hot path's first question."""
         self._jwks: tuple[tuple[str, ...], bytes] = ((), b"")
 
     def issue(
@@ -79,12 +101,8 @@ class Passes:
         claims = Pass(room, self._ids.next(), epoch, position, issued_s, expires_s, provisional)
         signer = pass_key(key.secret)
         token = self._sealer.seal(signer.algorithm, key.kid, self._as_json(claims), signer.sign)
-        self._verified.put(token, claims)
+        self._verifier.remember(token, claims)
         return IssuedPass(token, claims)
-
-    def remembered(self, token: bytes) -> Pass | None:
-        """The pass of a token that was verified before and has not expired: the hot path's first question."""
-        return self._verified.get(token)
 
     async def verify(self, token: bytes) -> Pass:
         """The pass that a token carries: signature, issuer, and that it has not expired.
@@ -92,18 +110,9 @@ class Passes:
         Whether its room and session still are what they were is for the caller to ask.
 
         Raises:
-            PassRefused: with a `reason`: too_long, malformed, algorithm, unknown_key, signature, expired,
-                other_deployment, claims.
-            StoreUnavailable: the key is unknown here and the store cannot be asked for it.
+            PassRefused, StoreUnavailable: as `Verifier.verify`.
         """
-        known = self.remembered(token)
-        if known is not None:
-            return known
-        if len(token) > MAX_TOKEN_BYTES:
-            raise PassRefused(f"A pass has at most {MAX_TOKEN_BYTES} bytes.", reason="too_long")
-        claims = self._decode(token, await self._key_of(token))
-        self._verified.put(token, claims)
-        return claims
+        return await self._verifier.verify(token)
 
     def jwks_json(self) -> bytes:
         """The public keys, as the JSON that verifiers read: those that sign, will sign, or signed a live pass.
@@ -118,44 +127,6 @@ class Passes:
         if kids != self._jwks[0]:
             self._jwks = kids, dumps({"keys": [pass_key(key.secret).public_jwk(key.kid) for key in ring]}).encode()
         return self._jwks[1]
-
-    async def _key_of(self, token: bytes) -> PassKey:
-        try:
-            algorithm, kid = header_of(token)
-        except ValueError:
-            raise PassRefused("This is not a pass: it cannot be read as a JWT.", reason="malformed") from None
-        found = await self._ring.find(kid)
-        if found is None:
-            raise PassRefused("The key that signed this pass is not known here; enter again.", reason="unknown_key")
-        key = pass_key(found.secret)
-        if algorithm != key.algorithm:  # the key says how it signs; the token is not asked
-            raise PassRefused("The pass is not signed the way its key signs.", reason="algorithm")
-        return key
-
-    def _decode(self, token: bytes, key: PassKey) -> Pass:
-        try:
-            claims = jwt.decode(
-                token,
-                key.public,
-                algorithms=[key.algorithm],
-                issuer=self._deployment,
-                options={"require": _REQUIRED, "verify_iat": False, "verify_exp": False, "verify_aud": False},
-            )
-        except jwt.InvalidSignatureError:
-            raise PassRefused("The pass's signature does not hold.", reason="signature") from None
-        except jwt.InvalidIssuerError:
-            raise PassRefused("The pass is of another deployment.", reason="other_deployment") from None
-        except jwt.PyJWTError:
-            raise PassRefused("The pass lacks what a pass must say; enter again.", reason="claims") from None
-        texts, numbers = [claims["aud"], claims["jti"]], [claims[name] for name in ("epoch", "pos", "iat", "exp")]
-        if not are_numbers(numbers) or not all(type(text) is str for text in texts) or claims["use"] != USE:
-            raise PassRefused("The pass lacks what a pass must say; enter again.", reason="claims")
-        found = Pass._make([*texts, *numbers, claims.get("provisional") is True])
-        if claims["sub"] != found.session_id:
-            raise PassRefused("The pass contradicts itself; enter again.", reason="claims")
-        if found.expires_s <= self._clock.unix_s():
-            raise PassRefused("The pass has expired; the session is over.", reason="expired")
-        return found
 
     def _as_json(self, claims: Pass) -> bytes:
         return (

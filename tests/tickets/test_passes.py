@@ -1,6 +1,7 @@
 """Passes: read by PyJWT as anyone would, and refused when anything about them is not so."""
 
 import json
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
@@ -22,6 +23,7 @@ from app.clock import SystemClock
 from app.errors import ConfigError, PassRefused, StoreUnavailable, TicketRefused
 from app.settings import load_settings
 from app.store import Store
+from app.tickets import verifying
 from app.tickets.keyring import KeyRing, key_id
 from app.tickets.pass_keys import pass_key_secrets, pass_keys
 from app.tickets.passes import Passes
@@ -74,9 +76,16 @@ def issued(passes: Passes, **changes: Any) -> bytes:
     return passes.issue(**place).token
 
 
+def unsigned(claims: bytes, **header: Any) -> str:
+    """Whatever is given as claims, under the head of a pass and with what could be a signature by its length."""
+    head = {"alg": "EdDSA", "kid": key_id(pass_key_secrets(PASS_PEM)[0]), "typ": "JWT", **header}
+    parts = (json.dumps(head).encode(), claims, bytes(64))
+    return b".".join(urlsafe_b64encode(part).rstrip(b"=") for part in parts).decode()
+
+
 def fresh(passes: Passes) -> Passes:
     """Another replica with the same keys, which remembers nothing."""
-    return Passes(passes._ring, passes._clock, deployment="stanchion")
+    return Passes(passes._ring, passes._verifier._clock, deployment="stanchion")
 
 
 async def test_anyone_reads_a_pass_with_the_published_keys(shared: Passes) -> None:
@@ -118,7 +127,7 @@ async def test_the_published_keys_hold_nothing_private(shared: Passes) -> None:
         (forged_pass(key=Ed25519PrivateKey.generate()), "signature"),
         (forged_pass()[:-6] + "AAAAAA", "signature"),
         (forged_pass(kid="nobody-knows"), "unknown_key"),
-        (jwt.encode({"sub": "1-1"}, None, algorithm="none", headers={"kid": key_id(b"x")}), "unknown_key"),
+        (jwt.encode({"sub": "1-1"}, None, algorithm="none", headers={"kid": key_id(b"x")}), "algorithm"),
         (
             jwt.encode({"sub": "1-1"}, None, algorithm="none", headers={"kid": key_id(pass_key_secrets(PASS_PEM)[0])}),
             "algorithm",
@@ -135,6 +144,10 @@ async def test_the_published_keys_hold_nothing_private(shared: Passes) -> None:
         (forged_pass({"epoch": True}), "claims"),
         (forged_pass({"sub": "1-2"}), "claims"),
         (forged_pass({"x": "y" * 3000}), "too_long"),
+        (unsigned(b"[" * 1200), "malformed"),
+        (unsigned(b'"a text"'), "claims"),
+        (unsigned(b"\xff"), "malformed"),
+        (unsigned(b"{}", alg=["EdDSA"]), "algorithm"),
     ],
     ids=(f"forgery-{number}" for number in count(1)),  # the tokens are other ones in every run
 )
@@ -142,6 +155,59 @@ async def test_a_pass_that_does_not_hold_is_refused_with_the_reason(passes: Pass
     with pytest.raises(PassRefused) as refused:
         await passes.verify(token.encode())
     assert refused.value.reason == reason
+
+
+class NoChecks:
+    """Stands in for an algorithm, and says how often it was asked to check a signature."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def verify(self, message: bytes, key: Any, signature: bytes) -> bool:
+        self.asked += 1
+        return False
+
+
+@pytest.mark.parametrize(
+    ("token", "checks"),
+    [
+        (forged_pass({"exp": 1_700_000_001}), 0),
+        (forged_pass({"iss": "staging"}), 0),
+        (forged_pass({"use": "vip"}), 0),
+        (forged_pass({"jti": None}), 0),
+        (forged_pass({"sub": "1-2"}), 0),
+        (forged_pass(kid="nobody-knows"), 0),
+        (forged_pass().rpartition(".")[0] + ".AAAA", 0),
+        (unsigned(b"{}"), 0),
+        (forged_pass(key=Ed25519PrivateKey.generate()), 1),
+    ],
+    ids=("expired", "deployment", "use", "incomplete", "contradiction", "key", "short", "empty", "only the signature"),
+)
+async def test_only_what_could_be_a_live_pass_costs_the_check_of_a_signature(
+    passes: Passes, monkeypatch: pytest.MonkeyPatch, token: str, checks: int
+) -> None:
+    counting = NoChecks()
+    monkeypatch.setitem(verifying.ALGORITHMS, "EdDSA", counting)
+    with pytest.raises(PassRefused):
+        await passes.verify(token.encode())
+    assert counting.asked == checks
+
+
+async def test_a_flood_of_forged_passes_drives_no_good_one_out_of_memory(
+    store: Store, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifying, "CACHE_ENTRIES", 4)
+    ring = KeyRing(pass_keys("EdDSA", LEAD_S), pass_key_secrets(PASS_PEM), store, clock)
+    passes = Passes(ring, clock, deployment="stanchion")
+    good = [issued(passes, position=position) for position in (1, 2)]
+    stranger = Ed25519PrivateKey.generate()
+    for number in range(20):
+        with pytest.raises(PassRefused):
+            await passes.verify(forged_pass({"jti": str(number)}, key=stranger).encode())
+    assert all(passes.remembered(token) for token in good)
+    for position in range(3, 9):
+        issued(passes, position=position)
+    assert not any(passes.remembered(token) for token in good), "good ones would"
 
 
 async def test_an_unchanged_forgery_would_hold(passes: Passes) -> None:
