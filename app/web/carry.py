@@ -66,7 +66,7 @@ async def take_over(request: Request) -> Response:
     proxies = Proxies(services.settings)
     code = await _code(request)
     issued, target = await services.carrying.take(
-        room, code, proxies.address(request.scope, headers), _idempotency_key(request)
+        room, code, proxies.address(request.scope), _idempotency_key(request)
     )
     await _give_up_own(request, services, room, issued.ticket)
     target = checked_target(target or "", room.settings, request.headers.get("host", ""))

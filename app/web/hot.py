@@ -133,7 +133,7 @@ class HotRoutes:
         guest = None
         if room.asks_joiners:
             guest = lambda: self._guests.of(  # noqa: E731  # evaluated only when a new place is wanted
-                room, headers.get(b"x-identity-token"), self._proxies.address(scope, headers)
+                room, headers.get(b"x-identity-token"), self._proxies.address(scope)
             )
         issued = await self._visits.join(room, live, _idempotency_key(headers), guest)
         if issued is not None:

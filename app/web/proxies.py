@@ -20,15 +20,15 @@ class Proxies:
         client = scope.get("client")
         return bool(client and self._trusted and self._is_trusted(client[0]))
 
-    def address(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
+    def address(self, scope: Mapping[str, Any]) -> str:
         """The visitor's own address, as far as trusted proxies tell; an IPv6 one is cut to its /64."""
-        return _grouped(self.whole_address(scope, headers))
+        return _grouped(self.whole_address(scope))
 
-    def whole_address(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
+    def whole_address(self, scope: Mapping[str, Any]) -> str:
         """The visitor's own address, as far as trusted proxies tell; maybe no address at all, if they tell nonsense."""
         client = scope.get("client")
         host = client[0] if client else "unknown"
-        hops = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",") if self._trusted else []
+        hops = _hops(scope) if self._trusted else []
         while hops and self._is_trusted(host):
             hop = hops.pop().strip()
             if not hop:
@@ -43,6 +43,12 @@ class Proxies:
             if forwarded is not None:
                 return forwarded.split(b",")[-1].strip() == b"https"
         return bool(scope["scheme"] == "https")
+
+
+def _hops(scope: Mapping[str, Any]) -> list[str]:
+    """The addresses that proxies say they were asked from. Some add a line of their own to what came: all are one list."""
+    lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    return b",".join(lines).decode("latin-1").split(",")
 
 
 def _grouped(host: str) -> str:

@@ -107,6 +107,8 @@ async def test_an_address_takes_only_so_many_places_a_minute(shop: Visitors) -> 
         ("203.0.113.9", "198.51.100.7", "203.0.113.9"),
         ("10.0.0.1", "198.51.100.7", "198.51.100.7"),
         ("10.0.0.1", "1.2.3.4, 198.51.100.7, 10.0.0.2", "198.51.100.7"),
+        ("10.0.0.1", "1.2.3.4, 198.51.100.7\n10.0.0.2", "198.51.100.7"),
+        ("10.0.0.1", "198.51.100.7\n\n10.0.0.2, 10.0.0.3", "10.0.0.2"),
         ("10.0.0.1", "", "10.0.0.1"),
         ("10.0.0.1", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
         ("::ffff:203.0.113.9", "", "203.0.113.9"),
@@ -114,5 +116,5 @@ async def test_an_address_takes_only_so_many_places_a_minute(shop: Visitors) -> 
 )
 def test_the_address_is_what_trusted_proxies_say(client: str, forwarded: str, address: str) -> None:
     proxies = Proxies(make_settings(redis_url="redis://127.0.0.1", trusted_proxies="10.0.0.0/8"))
-    headers = {b"x-forwarded-for": forwarded.encode()} if forwarded else {}
-    assert proxies.address({"client": (client, 1)}, headers) == address
+    lines = [(b"x-forwarded-for", line.encode()) for line in forwarded.split("\n")] if forwarded else []
+    assert proxies.address({"client": (client, 1), "headers": lines}) == address

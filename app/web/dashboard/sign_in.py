@@ -44,7 +44,7 @@ async def sign_in(request: Request) -> Response:
     to, name = _page(fields.get("to", "")), " ".join(fields.get("name", "").split())
     if len(name) > MAX_NAME or not name.isprintable():
         return html(request, "admin_sign_in.html", 400, to=to, trouble=f"A name has at most {MAX_NAME} characters.")
-    address = Proxies(services.settings).address(request.scope, dict(request.scope["headers"]))
+    address = Proxies(services.settings).address(request.scope)
     try:
         cookie = await services.sign_ins.sign_in(fields.get("token", "").strip(), name, address)
     except (SignInRefused, TooManyTries) as error:

@@ -40,12 +40,12 @@ class Asked:
     @property
     def address(self) -> str:
         """The visitor's own address, as far as trusted proxies tell."""
-        return self._proxies.whole_address(self.scope, self.headers)
+        return self._proxies.whole_address(self.scope)
 
     @property
     def address_for_limits(self) -> str:
         """The same, an IPv6 one cut to its /64."""
-        return self._proxies.address(self.scope, self.headers)
+        return self._proxies.address(self.scope)
 
     @property
     def by_untrusted_proxy(self) -> bool:
