@@ -146,6 +146,11 @@ class RoomGate(_Part):
             check_url(url)
         return url
 
+    @property
+    def page_lives_apart(self) -> bool:
+        """Whether the waiting page is on another host than the site."""
+        return self.page_url is not None and not self.page_url.startswith("/")
+
     @cached_property
     def exact_hosts(self) -> frozenset[str]:
         """The hosts that are named whole."""

@@ -1,7 +1,6 @@
 """The operator's way to VIP codes, which spare their holders the line."""
 
 from datetime import UTC, datetime
-from urllib.parse import quote
 
 from pydantic import Field
 from starlette.requests import Request
@@ -12,6 +11,7 @@ from app.web.admin_rooms import ROOM_PATTERN, WHO_HEADER, operator_name
 from app.web.bodies import Wire, answer, read_body
 from app.web.gate.vip import VIP_PARAMETER
 from app.web.operations import Answer, Operation, services_of
+from app.web.queries import with_parameter
 from app.web.targets import default_target
 
 WEEK_S = 604_800
@@ -50,13 +50,12 @@ async def make(request: Request) -> Response:
         room, wish.count, wish.expires_in_seconds, operator_name(request), single=wish.single
     )
     start = default_target(room.settings)
-    start += "&" if "?" in start else "?"
     return answer(
         VipCodes(
             room=room.name,
             parameter=VIP_PARAMETER,
             expires_at=datetime.fromtimestamp(expires_s, UTC),
-            codes=[VipCode(code=code, link=f"{start}{VIP_PARAMETER}={quote(code)}") for code in codes],
+            codes=[VipCode(code=code, link=with_parameter(start, VIP_PARAMETER, code)) for code in codes],
         ),
         201,
     )

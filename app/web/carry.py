@@ -35,14 +35,15 @@ from app.web.targets import checked_target
 
 MAX_FORM_BYTES = 2000
 MAX_IDEMPOTENCY_KEY = 200
+MAX_HOST = 300
 
 
 async def offer(request: Request) -> Response:
     """Offer the visitor's place to another device."""
     room, ticket = await ticket_holder(request)
-    target = onward(request, room).wish
+    page, target = _page_address(request, room), onward(request, room).wish
     made = await services_of(request).carrying.offer(room, ticket, target)
-    shown = _shown(request, room, made)
+    shown = _shown(page, made)
     if posted_by_page(request):
         return await room_page(request, room, offer=shown)
     return answer(shown, 201)
@@ -65,9 +66,7 @@ async def take_over(request: Request) -> Response:
         Origins(services.settings).check_change(headers)
     proxies = Proxies(services.settings)
     code = await _code(request)
-    issued, target = await services.carrying.take(
-        room, code, proxies.address(request.scope), _idempotency_key(request)
-    )
+    issued, target = await services.carrying.take(room, code, proxies.address(request.scope), _idempotency_key(request))
     await _give_up_own(request, services, room, issued.ticket)
     target = checked_target(target or "", room.settings, request.headers.get("host", ""))
     response = (
@@ -102,11 +101,21 @@ async def ticket_holder(request: Request) -> tuple[Room, Ticket]:
     return room, await ticket_for(services, room, token)
 
 
-def _shown(request: Request, room: Room, made: Offer) -> CarryOffer:
+def _page_address(request: Request, room: Room) -> str:
+    """The room's page, as the visitor reached it.
+
+    Raises:
+        InvalidInput: by a name that would fit into no picture.
+    """
     settings = services_of(request).settings
     secure = Proxies(settings).is_https(request.scope, dict(request.scope["headers"]))
     host = request.headers.get("host", "localhost")
-    page = f"{'https' if secure else 'http'}://{host}{settings.root_path}/rooms/{room.name}"
+    if len(host) > MAX_HOST:
+        raise InvalidInput(f"No host's name has more than {MAX_HOST} characters.")
+    return f"{'https' if secure else 'http'}://{host}{settings.root_path}/rooms/{room.name}"
+
+
+def _shown(page: str, made: Offer) -> CarryOffer:
     link = f"{page}#place={made.code}"
     ttl_s = made.ttl_ms / 1000
     return CarryOffer(
@@ -126,7 +135,7 @@ async def _code(request: Request) -> str:
     raw = await request.body()
     if len(raw) > MAX_FORM_BYTES:
         raise InvalidInput("A form with a code is shorter.")
-    fields = parse_qs(raw.decode("latin-1"), max_num_fields=5)
+    fields = parse_qs(raw.decode("latin-1"))
     return validate(Takeover, {"code": fields.get("code", [""])[0]}).code
 
 

@@ -5,6 +5,9 @@ from app.settings import Settings
 CARRIER = b"x-waiting-room-pass"
 """The header in which programs send a pass: the site keeps `Authorization` for itself."""
 
+MOST_OF_A_NAME = 4
+"""Cookies of one name that are looked at; whoever can set cookies for a sibling host may have added some."""
+
 _TICKET = b"stanchion-ticket-"
 _PASS = b"stanchion-pass-"
 _VIP = b"stanchion-vip-"
@@ -28,8 +31,8 @@ def pass_in_cookies(header: bytes, room: bytes, *, secure: bool) -> bytes | None
 
 
 def passes_in_cookies(header: bytes, room: bytes, *, secure: bool) -> list[bytes]:
-    """Every cookie that could be the room's pass: without TLS a sibling host may have put one beside ours."""
-    return _values_of(_pass_name(room, secure), header)
+    """Cookies that could be the room's pass: without TLS a sibling host may have put some beside ours."""
+    return _values_of(_pass_name(room, secure), header)[:MOST_OF_A_NAME]
 
 
 def vips_in_cookies(header: bytes, room: bytes, *, secure: bool) -> list[bytes]:

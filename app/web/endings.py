@@ -1,7 +1,5 @@
 """The site ends a visit: its proxy passes the word on, with the visitor's own pass as the proof of whose visit it is."""
 
-from itertools import islice
-
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,8 +16,6 @@ from app.web.proxies import Proxies
 
 HOW_HEADER = "x-waiting-room-end"
 END, REVOKE = "end", "revoke"
-MAX_COOKIES = 4
-"""Cookies of one name that are looked at; whoever can set cookies for a sibling host may have added some."""
 
 
 async def end_visit(request: Request) -> Response:
@@ -58,7 +54,7 @@ async def _held_pass(request: Request, room: Room, proxies: Proxies, *, secure: 
     cookies = headers.get(b"cookie", b"")
     tokens = [carried] if carried is not None else passes_in_cookies(cookies, room.name_bytes, secure=secure)
     refused = PassRefused("Send the pass of the visit as `X-Waiting-Room-Pass`, or in its cookie.", reason="missing")
-    for token in islice(tokens, MAX_COOKIES):
+    for token in tokens:
         try:
             held = await services.passes.verify(token)
         except PassRefused as error:

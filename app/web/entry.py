@@ -1,6 +1,6 @@
 """The way on from the waiting page once somebody has entered: to the site, with an entry code where that is another host."""
 
-from urllib.parse import parse_qsl, quote, unquote_plus, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
@@ -10,10 +10,10 @@ from app.tickets.passes import IssuedPass
 from app.web.operations import services_of
 from app.web.page_target import site_of
 from app.web.proxies import Proxies
+from app.web.queries import with_parameter, without_parameter
 from app.web.targets import checked_target, default_target
 
 ENTRY_PARAMETER = "waiting-room-entry"
-_MARK = ENTRY_PARAMETER + "="
 
 
 async def way_on(request: Request, room: Room, issued: IssuedPass | None) -> str:
@@ -32,36 +32,17 @@ async def way_on(request: Request, room: Room, issued: IssuedPass | None) -> str
         or default_target(room.settings)
     )
     parts = urlsplit(target)
-    if issued is None or not parts.netloc or parts.netloc == own_host.lower() or not _page_lives_apart(room):
+    if (
+        issued is None
+        or not parts.netloc
+        or parts.netloc == own_host.lower()
+        or not room.settings.gate.page_lives_apart
+    ):
         return target
     if parts.scheme != "https" and _is_https(request, services):
         return target  # a code that opens the site is not sent in clear where it need not be
     code = await services.entries.make(room, issued, parts.netloc.lower())
-    bare, hash_sign, fragment = without_entry(target).partition("#")
-    return f"{bare}{'&' if '?' in bare else '?'}{_MARK}{quote(code, safe='')}{hash_sign}{fragment}"
-
-
-def entry_in(uri: str) -> str | None:
-    """The entry code in a request target, if there is one."""
-    if _MARK not in uri:
-        return None
-    pairs = parse_qsl(uri.partition("?")[2], max_num_fields=200)
-    return next((value for name, value in pairs if name == ENTRY_PARAMETER), None)
-
-
-def without_entry(uri: str) -> str:
-    """The request target as it was before a code was put into its query; all else stays as it was written."""
-    if _MARK not in uri:
-        return uri
-    bare, hash_sign, fragment = uri.partition("#")
-    path, _, query = bare.partition("?")
-    kept = [pair for pair in query.split("&") if unquote_plus(pair.partition("=")[0]) != ENTRY_PARAMETER]
-    return path + ("?" + "&".join(kept) if kept else "") + hash_sign + fragment
-
-
-def _page_lives_apart(room: Room) -> bool:
-    page = room.settings.gate.page_url
-    return page is not None and not page.startswith("/")
+    return with_parameter(without_parameter(target, ENTRY_PARAMETER), ENTRY_PARAMETER, code)
 
 
 def _is_https(request: Request, services: Services) -> bool:

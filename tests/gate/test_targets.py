@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from app.rooms.gate import RoomGate
 from app.rooms.settings import RoomSettings
-from app.web.entry import ENTRY_PARAMETER, entry_in, without_entry
+from app.web.entry import ENTRY_PARAMETER
+from app.web.queries import parameter, with_parameter, without_parameter
 from app.web.targets import MAX_TARGET, checked_target, default_target
 from tests.support import tools
 
@@ -240,12 +241,17 @@ QUERIES = st.text(alphabet="ab=&%2?+-", max_size=30)
 
 @given(QUERIES, QUERIES, st.sampled_from(["", "#top"]))
 def test_a_code_put_in_is_taken_out_again_and_nothing_else(before: str, after: str, fragment: str) -> None:
-    assert without_entry(f"/p?{before}{fragment}") == f"/p?{before}{fragment}"
+    assert without_parameter(f"/p?{before}{fragment}", ENTRY_PARAMETER) == f"/p?{before}{fragment}"
     uri = f"/p?{before}&{ENTRY_PARAMETER}=abc&{after}{fragment}"
-    assert without_entry(uri) == f"/p?{before}&{after}{fragment}"
-    assert entry_in(uri.partition("#")[0]) == "abc"
+    assert without_parameter(uri, ENTRY_PARAMETER) == f"/p?{before}&{after}{fragment}"
+    assert parameter(uri, ENTRY_PARAMETER) == "abc"
 
 
 def test_a_code_is_taken_out_however_its_name_is_written() -> None:
-    assert without_entry(f"/p?{ENTRY_PARAMETER}=a&x=1&waiting-room%2Dentry=b") == "/p?x=1"
-    assert without_entry(f"/p?{ENTRY_PARAMETER}=a") == "/p"
+    assert without_parameter(f"/p?{ENTRY_PARAMETER}=a&x=1&waiting-room%2Dentry=b", ENTRY_PARAMETER) == "/p?x=1"
+    assert without_parameter(f"/p?{ENTRY_PARAMETER}=a", ENTRY_PARAMETER) == "/p"
+
+
+@given(st.sampled_from(["/", "/p?x=1", "https://shop.example/p?#top", "/p#a?b"]), st.text(max_size=20))
+def test_what_is_put_into_an_address_is_read_from_it(address: str, value: str) -> None:
+    assert parameter(with_parameter(address, "v", value), "v") == value

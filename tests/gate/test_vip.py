@@ -72,8 +72,11 @@ async def test_the_answer_has_a_link_and_the_audit_log_says_who_made_how_many(pr
     told = answer.json()
     assert told["codes"][0]["link"] == f"https://shop.example/?a=b&{VIP_PARAMETER}={told['codes'][0]['code']}"
     assert len({code["code"] for code in told["codes"]}) == 3
+    await change(proxy.services, "default", gate=GATE.model_copy(update={"site_url": "https://shop.example/#seats"}))
+    (other,) = (await proxy.client.post("/admin/api/rooms/default/vip", headers=ADMIN)).json()["codes"]
+    assert other["link"] == f"https://shop.example/?{VIP_PARAMETER}={other['code']}#seats"
     log = await proxy.client.get("/admin/api/rooms/default/audit", headers=ADMIN)
-    newest = log.json()["entries"][0]
+    newest = next(entry for entry in log.json()["entries"] if entry["who"] == "ann")
     assert (newest["who"], newest["action"], newest["after"]["codes"]) == ("ann", "vip-codes", 3)
     assert SECRET not in log.text
 
@@ -145,6 +148,7 @@ BAD = [
     forged(jti=7),
     forged(jti="x" * 101),
     forged(more="x" * 3000),
+    "x" + "&a=b" * 500,
 ]
 
 

@@ -228,6 +228,19 @@ async def test_what_is_no_code_at_all_is_refused_with_a_reason(shop: Visitors, b
     assert refused.json()["detail"]
 
 
+async def test_a_host_that_no_picture_could_hold_is_refused(shop: Visitors) -> None:
+    await shop.make(maxActive=1)
+    place = [await shop.join() for _ in range(2)][1]
+    refused = await shop.client.post(f"{ROOM}/carry", headers=bearer(place) | {"Host": "x" * 3000})
+    assert refused.status_code == 400
+
+
+async def test_a_form_with_more_fields_than_ours_is_read_as_any(shop: Visitors) -> None:
+    await shop.make()
+    answer = await shop.client.post(f"{ROOM}/takeover", content="code=x" + "&a=b" * 50, headers=FORM)
+    assert (answer.status_code, "code-refused" in answer.headers["location"]) == (303, True)
+
+
 def test_the_picture_is_the_code_module_by_module() -> None:
     import segno
 

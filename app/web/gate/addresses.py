@@ -1,10 +1,9 @@
 """Where the gate sends those who have to wait: the room's page, with the way back, and its routes for programs."""
 
-from urllib.parse import quote
-
 from app.rooms.room import Room
-from app.web.entry import without_entry
+from app.web.entry import ENTRY_PARAMETER
 from app.web.gate.original import Original
+from app.web.queries import with_parameter, without_parameter
 from app.web.targets import checked_target, is_allowed_host
 
 
@@ -16,7 +15,6 @@ class GateAddresses:
         own = f"{root_path}/rooms/{room.name}"
         given = room.settings.gate.page_url
         self._page = given or own
-        self.page_lives_apart = given is not None and not given.startswith("/")
         base = given.partition("?")[0] if given and given.partition("?")[0].endswith(f"/rooms/{room.name}") else own
         self.for_programs = {
             "room": room.name,
@@ -28,9 +26,7 @@ class GateAddresses:
     def page(self, original: Original) -> str:
         """The waiting page's address, with the wanted one in its query where there is one that is allowed."""
         target = self._target(original)
-        if target is None:
-            return self._page
-        return f"{self._page}{'&' if '?' in self._page else '?'}target={quote(target, safe='')}"
+        return self._page if target is None else with_parameter(self._page, "target", target)
 
     def _target(self, original: Original) -> str | None:
         """The way back: a path where page and site share a host, else a whole address on one of the room's hosts.
@@ -39,8 +35,8 @@ class GateAddresses:
         """
         if not original.uri.startswith("/") or original.method not in ("GET", "HEAD", ""):
             return None
-        uri = without_entry(original.uri)
-        if not self.page_lives_apart:
+        uri = without_parameter(original.uri, ENTRY_PARAMETER)
+        if not self._settings.gate.page_lives_apart:
             return checked_target(uri, self._settings, "")
         if not is_allowed_host(original.host, self._settings.gate):
             return None

@@ -6,7 +6,7 @@ from app.rooms.room import Room
 from app.services import Services
 from app.tickets.passes import IssuedPass, Pass
 from app.web.cookies import CARRIER, pass_cookie, passes_in_cookies
-from app.web.entry import entry_in, without_entry
+from app.web.entry import ENTRY_PARAMETER
 from app.web.gate.addresses import GateAddresses
 from app.web.gate.answers import Answer, Refusals, let_through, let_through_to
 from app.web.gate.asked import Asked
@@ -16,12 +16,11 @@ from app.web.gate.renewals import Renewals
 from app.web.gate.vip import VipDoor
 from app.web.gate.visitors import Headers, is_preflight, opens_tab
 from app.web.origins import Origins
+from app.web.queries import parameter, without_parameter
 from app.web.targets import checked_target
 
 LOST_AFTER_MS = 3000
 """The store counts as lost when this replica has not heard of the room for so long: one slow answer opens no gate."""
-MAX_PASSES_TRIED = 4
-"""Cookies of one name that are looked at; whoever can set cookies for a sibling host may have added some."""
 
 MODES = frozenset({"", "status", "refuse"})
 
@@ -45,9 +44,7 @@ class RoomGate:
         self._settings = self.room.settings
         self._bypass = Bypass(self._settings.gate.bypass)
         self._vip = VipDoor(self.room, self._vips, self._clock)
-        addresses = GateAddresses(self.room, self._root)
-        self._page_lives_apart = addresses.page_lives_apart
-        self._refusals = Refusals(self.room, addresses, self._origins)
+        self._refusals = Refusals(self.room, GateAddresses(self.room, self._root), self._origins)
 
     async def answer(self, asked: Asked, mode: str) -> Answer:
         """What the proxy gets for one request.
@@ -74,7 +71,7 @@ class RoomGate:
         original, headers, secure = asked.original, asked.headers, asked.secure
         if self._need_not_wait(asked):
             return let_through("bypass")
-        if self._page_lives_apart:
+        if self._settings.gate.page_lives_apart:
             arrived = await self._from_the_page(asked, by_status=by_status)
             if arrived is not None:
                 return arrived
@@ -106,7 +103,7 @@ class RoomGate:
         cookies = headers.get(b"cookie")
         if cookies is None:
             return []
-        return passes_in_cookies(cookies, self.room.name_bytes, secure=secure)[:MAX_PASSES_TRIED]
+        return passes_in_cookies(cookies, self.room.name_bytes, secure=secure)
 
     def _known(self, tokens: list[bytes]) -> Pass | None:
         """The first pass that counts of those seen before: nearly every request has one."""
@@ -159,7 +156,7 @@ class RoomGate:
     async def _from_the_page(self, asked: Asked, *, by_status: bool) -> Answer | None:
         """Exchange the entry code of who comes from the waiting page on another host for the pass's cookie here."""
         original = asked.original
-        code = entry_in(original.uri)
+        code = parameter(original.uri, ENTRY_PARAMETER)
         if code is None or not opens_tab(original.method, asked.headers):
             return None
         try:
@@ -170,7 +167,8 @@ class RoomGate:
             return None
         session, cookie = issued.claims.session_id.encode(), self._cookie(issued, secure=asked.secure)
         # Not followed where a path could be read as another host, nor by proxies that cannot hand a redirect on.
-        address = None if by_status else checked_target(without_entry(original.uri), self._settings, "")
+        bare = without_parameter(original.uri, ENTRY_PARAMETER)
+        address = None if by_status else checked_target(bare, self._settings, "")
         return let_through("pass", session, cookie) if address is None else let_through_to(address, session, cookie)
 
     def _need_not_wait(self, asked: Asked) -> bool:

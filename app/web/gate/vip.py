@@ -1,19 +1,16 @@
 """VIP codes at the gate: taken from the wanted address's query once, then kept as a cookie that is checked from memory."""
 
-from urllib.parse import parse_qsl
-
 from app.clock import Clock
 from app.errors import StoreUnavailable
 from app.rooms.room import Room
 from app.services.vips import Vips
-from app.web.cookies import vip_cookie, vips_in_cookies
+from app.web.cookies import MOST_OF_A_NAME, vip_cookie, vips_in_cookies
 from app.web.gate.original import Original
 from app.web.gate.visitors import Headers, opens_tab
+from app.web.queries import parameter
 
 VIP_PARAMETER = "waiting-room-vip"
-_MARK = VIP_PARAMETER + "="
 MAX_REMEMBERED = 1000
-MAX_TRIED = 4
 
 
 class VipDoor:
@@ -31,7 +28,7 @@ class VipDoor:
         for number, token in enumerate(vips_in_cookies(headers[b"cookie"], self._room.name_bytes, secure=secure)):
             until_s = self._held_until_s.get(token)
             if until_s is None:
-                if number == MAX_TRIED:
+                if number == MOST_OF_A_NAME:
                     return False
                 found = self._vips.held(self._room, token)
                 if found is None:
@@ -48,16 +45,13 @@ class VipDoor:
 
         A code is taken only by somebody who opens a page: previews of links that were sent around must not use it up.
         """
-        if _MARK not in original.uri or not opens_tab(original.method, headers):
+        code = parameter(original.uri, VIP_PARAMETER)
+        if code is None or not opens_tab(original.method, headers):
             return None
         if original.https and b"sec-fetch-mode" not in headers:  # every browser sends it over TLS, previewers do not
             return None
-        query = original.uri.partition("?")[2].partition("#")[0]
-        codes = [value for name, value in parse_qsl(query, max_num_fields=200) if name == VIP_PARAMETER]
-        if not codes:
-            return None
         try:
-            taken = await self._vips.taken(self._room, codes[-1])
+            taken = await self._vips.taken(self._room, code)
         except StoreUnavailable:
             return None
         if taken is None:
