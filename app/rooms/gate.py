@@ -18,9 +18,9 @@ ALWAYS_HELD = frozenset({"OPTIONS", "CONNECT", "TRACE"})
 """Methods that no rule may name: preflights never wait anyway, and the others reach no site."""
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_HOST = re.compile(rf"^(?:\*\.(?=.*\.|localhost))?{_LABEL}(?:\.{_LABEL})*(?::[1-9][0-9]{{0,4}})?$")
-_IPV6_HOST = re.compile(r"^\[([0-9a-f:.]+)\](?::[1-9][0-9]{0,4})?$")
-_PATH_RULE = re.compile(r"^/[A-Za-z0-9._~!$&'()*+,=:@/-]*$")
+_HOST = re.compile(rf"(?:\*\.(?=.*\.|localhost))?{_LABEL}(?:\.{_LABEL})*(?::[1-9][0-9]{{0,4}})?")
+_IPV6_HOST = re.compile(r"\[([0-9a-f:.]+)\](?::[1-9][0-9]{0,4})?")
+_PATH_RULE = re.compile(r"/[A-Za-z0-9._~!$&'()*+,=:@/-]*")
 
 
 class _Part(BaseModel):
@@ -61,7 +61,7 @@ class GateBypass(_Part):
     def _plain_paths(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
         for path in paths:
             segments = path.split("/")
-            if not _PATH_RULE.match(path) or "//" in path or "." in segments or ".." in segments or "***" in path:
+            if not _PATH_RULE.fullmatch(path) or "//" in path or "." in segments or ".." in segments or "***" in path:
                 raise ValueError(
                     f"{path!r} is no rule: it must start with / and be a plain path, with * and ** as wildcards"
                 )
@@ -73,7 +73,7 @@ class GateBypass(_Part):
     @classmethod
     def _known_methods(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
         for method in methods:
-            if not re.match(r"^[A-Z]+$", method) or method in ALWAYS_HELD:
+            if not re.fullmatch(r"[A-Z]+", method) or method in ALWAYS_HELD:
                 raise ValueError(f"{method!r} cannot be let through: name methods like POST, in capitals")
         return methods
 
@@ -164,13 +164,13 @@ class RoomGate(_Part):
 
 def is_host_rule(text: str) -> bool:
     """Whether this names a host, or all names below one; a whole top-level domain is not one host's to give away."""
-    match = _IPV6_HOST.match(text)
+    match = _IPV6_HOST.fullmatch(text)
     if match:
         try:
             return str(ipaddress.IPv6Address(match[1])) == match[1]
         except ValueError:
             return False
-    return len(text) <= 255 and _HOST.match(text) is not None
+    return len(text) <= 255 and _HOST.fullmatch(text) is not None
 
 
 def check_url(url: str) -> None:
@@ -179,12 +179,12 @@ def check_url(url: str) -> None:
     Raises:
         ValueError: with what is wrong.
     """
-    if url.startswith("/") and not url.startswith("//") and re.match(r"^[!-~]+$", url) and "\\" not in url:
+    if url.startswith("/") and not url.startswith("//") and re.fullmatch(r"[!-~]+", url) and "\\" not in url:
         return
     try:
         parts = urlsplit(url)
         host = parts.netloc.lower()
     except ValueError:
         host = ""
-    if not re.match(r"^https?://[!-~]+$", url) or "\\" in url or not is_host_rule(host) or host.startswith("*"):
+    if not re.fullmatch(r"https?://[!-~]+", url) or "\\" in url or not is_host_rule(host) or host.startswith("*"):
         raise ValueError("must be an address like https://shop.example/start, or a path like /start")

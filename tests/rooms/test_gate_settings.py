@@ -67,6 +67,11 @@ def test_gate_settings_are_taken_as_they_are_given() -> None:
         {"bypass": {"networks": ["shop.example"]}},
         {"bypass": {"headerSecret": "short"}},
         {"unknown": 1},
+        {"hosts": ["shop.example\n"]},
+        {"siteUrl": "https://shop.example/\n"},
+        {"pageUrl": "/rooms/sale\n"},
+        {"bypass": {"paths": ["/x\n"]}},
+        {"bypass": {"methods": ["POST\n"]}},
     ],
 )
 def test_what_cannot_be_is_refused(gate: dict[str, object]) -> None:
