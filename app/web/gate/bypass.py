@@ -29,12 +29,13 @@ class Bypass:
         """Whether the visitor's address matters."""
 
     def lets_path(self, uri: str) -> bool:
-        """Whether the path of this request target need not wait. The answers to the last thousands are remembered."""
+        """Whether the path of this request target need not wait. The answers for the last thousands are remembered."""
         if not self._has_paths:
             return False
-        known = self._paths_seen.get(uri)
+        written = uri.partition("?")[0]
+        known = self._paths_seen.get(written)
         if known is None:
-            path = readable_path(uri)
+            path = readable_path(written)
             known = path is not None and (
                 path in self._exact
                 or path.startswith(self._below)
@@ -42,7 +43,7 @@ class Bypass:
             )
             if len(self._paths_seen) >= MAX_REMEMBERED:
                 self._paths_seen.clear()
-            self._paths_seen[uri] = known
+            self._paths_seen[written] = known
         return known
 
     def lets_method(self, method: str) -> bool:

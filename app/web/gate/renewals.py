@@ -7,8 +7,8 @@ from app.services.visits import Visitor, Visits
 from app.tickets.passes import IssuedPass, Pass
 
 TRY_EVERY_S = 10.0
-"""A pass is tried again after this: a page's many requests are one use of the site, and a store that is away is not
-asked again at once. Meanwhile the old pass goes on."""
+"""A session is tried again after this, or after a quarter of its pass's time: a page's many requests are one use of the
+site, and a store that is away is not asked again at once. Meanwhile the old pass goes on."""
 MAX_REMEMBERED = 100_000
 
 
@@ -30,7 +30,8 @@ class Renewals:
         Nothing is raised: whatever keeps a session from being prolonged is no reason to stop its pass before its end.
         """
         now_s, key = self._clock.monotonic_s(), (room.name, known.epoch, known.position)
-        if room.stale or now_s - self._tried_s.get(key, float("-inf")) < TRY_EVERY_S:
+        every_s = min(TRY_EVERY_S, (known.expires_s - known.issued_s) / 4)
+        if room.stale or now_s - self._tried_s.get(key, float("-inf")) < every_s:
             return None
         if len(self._tried_s) >= MAX_REMEMBERED:
             self._tried_s.clear()
