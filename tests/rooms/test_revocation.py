@@ -92,6 +92,17 @@ def test_a_renewal_lengthens_the_memory_too(room: ScriptedRoom) -> None:
     assert remembered(room) == {1}
 
 
+def test_a_session_known_by_its_pass_alone_is_remembered_while_that_lives(room: ScriptedRoom) -> None:
+    declared(room, session_seconds=60)
+    room.join(1)
+    passes = [1, room.now_ms + 4 * HOUR_MS]  # of a time with longer sessions, which the store has lost
+    assert room.run("register", room._keys, {"epoch": 1, "passes": passes}) == [0, 1]
+    room.leave(1, 1)
+    pass_away(room, 3000)
+    room.now_ms += 4 * HOUR_MS - 3000
+    assert remembered(room) == {1}
+
+
 def bounded(room: ScriptedRoom, most: int) -> None:
     room.fragments["most_done"] = f"local MOST_DONE = {most}\n"
 

@@ -5,9 +5,6 @@ local function session_reply(limits, seq, ends_ms)
   return { 0, started_ms, ends_ms, started_ms + limits.maxSessionMs, seq }
 end
 
--- A pass until `ends_ms` is about to be signed.
-local function note_length(state, now, ends_ms) state.remember_ms = math.max(state.remember_ms, ends_ms - now) end
-
 -- The open turn of `position` becomes a session of `length_ms`, no longer than any may be.
 local function begin_session(state, limits, now, position, length_ms)
   redis.call('ZREM', ROOM.turns, position)

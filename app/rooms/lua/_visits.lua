@@ -19,6 +19,9 @@ local function end_visit(state, now, member)
   redis.call('ZADD', ROOM.done, text(next_seq(state, now)), member)
 end
 
+-- A pass until `ends_ms` is about to be signed, or was shown.
+local function note_length(state, now, ends_ms) state.remember_ms = math.max(state.remember_ms, ends_ms - now) end
+
 local STEP = 1000
 
 local function end_sessions(state, now)

@@ -17,6 +17,7 @@ for i = 2, #ARGV, 2 do
     for _, key in ipairs({ ROOM.turns, ROOM.front, ROOM.passed, ROOM.seen }) do redis.call('ZREM', key, member) end
     redis.call('ZADD', ROOM.sessions, text(ends_ms), member)
     log_visit(state, now, member)
+    note_length(state, now, ends_ms)
     unknown = unknown + 1
   end
 end
