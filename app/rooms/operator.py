@@ -152,11 +152,12 @@ class Operator:
         """End the visits of some positions of the present line; how many there were.
 
         Args:
-            bar_s: how long their holders may take no new places; see `Sessions.leave`.
+            bar_s: how long their holders may take no new places; 0: they may at once.
         """
         room = self._rooms.get(name)
         epoch = room.snapshot.epoch if room.snapshot else 1
-        await room.sessions.bar(epoch, positions, bar_s)
+        if bar_s > 0:
+            await room.bars.put(epoch, positions, bar_s)
         return len(await room.sessions.end(epoch, positions, who))
 
     async def sessions(self, name: str, offset: int = 0, count: int = SESSIONS_PAGE) -> SessionList:

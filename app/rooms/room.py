@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.clock import Clock
+from app.rooms.bars import Bars
 from app.rooms.estimate import PaceKeeper, Wait, wait_by_batches, wait_by_pace, wait_until_open, wait_without_pace
 from app.rooms.gatherer import NOBODY, Guest, JoinGatherer, Place
 from app.rooms.marks import Mark, Marks, visit_standing
@@ -40,6 +41,7 @@ class Room:
         self.settings = declared or RoomSettings()
         self.snapshot: Snapshot | None = None
         self.marks = Marks()
+        self.bars = Bars(name, store, scripts)
         self._pace = PaceKeeper()
         self.polls = 0
         """How often visitors have asked this replica for their place."""
@@ -48,6 +50,7 @@ class Room:
         self._clock = clock
         self._heard_s = clock.monotonic_s()
         self.keys = keys.room_keys(name)
+        self._look_keys = {**self.keys, "barred": keys.room_barred(name)}
         self.heal_ms = heal_ms
         self._scripts = scripts
         self._highest = (0, 0)
@@ -170,13 +173,14 @@ class Room:
             "known_edge": known.window_edges[-1] if known and known.window_edges else 0,
             "known_log": self.marks.log_cursor,
             "known_done": self.marks.done_cursor,
+            "known_bar": self.bars.cursor_ms,
         }
         counted = known is not None and known.counted == 1
         if tick or counted:
             args["heal_ms"] = self.heal_ms
             args["late_ms"] = -1 if leading or not counted else LATE_MS
             args["run_id"] = run_id
-        return Call(self._scripts["tick" if tick or counted else "observe"], self.keys, args)
+        return Call(self._scripts["tick" if tick or counted else "observe"], self._look_keys, args)
 
     def take(self, reply: list[Any]) -> None:
         """Merge what a look brought back."""
@@ -188,9 +192,11 @@ class Room:
         if seen.epoch > self.marks.epoch:
             self._proven.forget()
         self.marks.take(seen, look.log, look.done)
+        self.bars.take(look.bars, seen.now_ms)
         if not seen.healing and seen.heal_from_ms != self._healed_from_ms:
             self._healed_from_ms = seen.heal_from_ms
             self.marks.read_anew()
+            self.bars.read_anew()
         self._proven.look_came(self.marks)
         if look.settings and seen.settings_version >= self.snapshot.settings_version:
             self.settings = RoomSettings.model_validate_json(look.settings)
@@ -222,7 +228,7 @@ class Room:
         self._sightings = {**self._sending, **self._sightings}
 
     def pending_report(self, replica_id: str, live_replicas: int) -> list[Call]:
-        """The report that the last look called for, if any: first the visits, then where the line stands."""
+        """The report that the last look called for, if any: first visits and bars, then where the line stands."""
         if self.snapshot is None:
             return []
         if not self._must_report:
@@ -267,7 +273,7 @@ class Room:
             "forgotten_ms": known.forgotten_ms,
             "windows": windows,
         }
-        told = [*restores, *self._proven.calls(epoch)]
+        told = [*restores, *self.bars.told(), *self._proven.calls(epoch)]
         return [*told, Call(self._scripts["report"], self.keys, report)]
 
     def proven_told(self) -> None:

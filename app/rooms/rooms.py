@@ -226,6 +226,9 @@ class Rooms:
                 room.proven_told()
                 if reply[0] == Reply.OK and reply[1]:
                     log.warning("sessions_brought_back", room=room.name, sessions=reply[1])
+            elif call.script is SCRIPTS["bar_again"]:
+                if reply[1]:
+                    log.warning("bars_brought_back", room=room.name, bars=reply[1])
             elif call.script is SCRIPTS["report"]:
                 room.report_done()
                 if reply[0] == Reply.OK and reply[1]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from app.errors import JoinsHeld, NotYourTurn, StanchionError, TurnOver
 from app.rooms.gatherer import HOLD_S, HOLD_STEP_S
 from app.rooms.gathering import Gathering
-from app.rooms.replies import Reply, barred, check_known, error_of
+from app.rooms.replies import Reply, check_known, error_of
 from app.store import Script, Store, keys
 
 MOST_AT_ONCE = 200
@@ -101,18 +101,14 @@ class Sessions:
         scores = await self._store.ask(lambda: client.zmscore(self._keys["sessions"], members))
         return [None if score is None else int(score) for score in scores]
 
-    async def leave(self, epoch: int, position: int, *, bar_s: int = 0) -> None:
+    async def leave(self, epoch: int, position: int) -> None:
         """End the visit, wherever in it the visitor is; what it held goes to the next at once. Idempotent.
-
-        Args:
-            bar_s: how long its holder may take no new place, as far as the holder can be told from others.
 
         Raises:
             JoinsHeld: the room is healing, or not yet back in the store, for longer than a leave is held: a word to it
                 now might be lost.
             StoreUnavailable: the outcome is unknown; leaving again is harmless.
         """
-        await self.bar(epoch, [position], bar_s)
         await self._leaving.ask(_Asked(epoch, position))
 
     async def end(self, epoch: int, positions: Sequence[int], who: str) -> list[int]:
@@ -134,30 +130,6 @@ class Sessions:
         for position in ended:
             self.on_visit(epoch, position, seq, "x")
         return ended
-
-    async def bar(self, epoch: int, positions: Sequence[int], bar_s: int) -> None:
-        """Keep whoever holds these places from taking new ones; nothing is done for 0 seconds.
-
-        Raises:
-            StoreUnavailable: the outcome is unknown; barring again is harmless.
-        """
-        if bar_s > 0:
-            places = [f"{epoch}-{position}" for position in positions]
-            barred_key = {"barred": keys.room_barred(self._room)}
-            await self._store.run(self._scripts["bar"], barred_key, {"bar_ms": bar_s * 1000, "places": places})
-
-    async def check_not_barred(self, epoch: int, position: int, now_ms: int) -> None:
-        """Let nobody through who may take no new place.
-
-        Raises:
-            VisitBarred: the visit of this place was revoked.
-            StoreUnavailable: it cannot be told now.
-        """
-        client = self._store.client
-        name = keys.room_barred(self._room)
-        until_ms = await self._store.command(lambda: client.zscore(name, f"{epoch}-{position}"))
-        if until_ms is not None and until_ms > now_ms:
-            raise barred((until_ms - now_ms) / 1000)
 
     async def _leave(self, batch: list[_Asked]) -> list[None]:
         by_epoch: dict[int, list[int]] = {}

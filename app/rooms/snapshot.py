@@ -120,6 +120,8 @@ class Look(NamedTuple):
     log: tuple[str, ...]
     done: tuple[str, ...]
     """Visits since the cursors, as "position:sequence:kind:until"; see `app.rooms.marks`."""
+    bars: tuple[str, ...]
+    """Bars since the cursor, as "place:until"; see `app.rooms.bars`."""
 
 
 def parse_look(room: str, reply: Sequence[int | bytes]) -> Look:
@@ -129,7 +131,8 @@ def parse_look(room: str, reply: Sequence[int | bytes]) -> Look:
     gaps_text, settings, *rest = (_text(item) for item in reply[1 + count :])
     log_end = 1 + int(rest[0])
     done_end = log_end + 1 + int(rest[log_end])
-    pairs = tuple(_pair(item) for item in rest[done_end:])
+    bars_end = done_end + 1 + int(rest[done_end])
+    pairs = tuple(_pair(item) for item in rest[bars_end:])
     paused, closed = bool(numbers.pop("paused")), bool(numbers.pop("closed"))
     snapshot = Snapshot(
         room=room,
@@ -140,7 +143,8 @@ def parse_look(room: str, reply: Sequence[int | bytes]) -> Look:
         closed=closed,
         **{name: int(value) for name, value in numbers.items()},
     )
-    return Look(snapshot, settings, tuple(rest[1:log_end]), tuple(rest[log_end + 1 : done_end]))
+    log, done = tuple(rest[1:log_end]), tuple(rest[log_end + 1 : done_end])
+    return Look(snapshot, settings, log, done, tuple(rest[done_end + 1 : bars_end]))
 
 
 def _text(item: int | bytes) -> str:

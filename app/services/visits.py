@@ -64,7 +64,7 @@ class Visits:
             if self.stand(room, live).status in LIVE:
                 return None
             now_ms = round(self._clock.unix_s() * 1000)
-            await room.sessions.check_not_barred(live.epoch, live.position, now_ms)
+            await room.bars.check(live.epoch, live.position, now_ms)
         try:
             asked = NOBODY if guest is None else await guest()
             place = await room.join(self._ids.next(), idempotency_key, asked)
@@ -127,8 +127,13 @@ class Visits:
         await room.sessions.leave(visitor.epoch, visitor.position)
 
     async def revoke(self, room: Room, visitor: Visitor) -> None:
-        """End the visit, and keep its holder from a new place for as long as a ticket lives; see `Sessions.leave`."""
-        await room.sessions.leave(visitor.epoch, visitor.position, bar_s=self.tickets.ttl_s)
+        """End the visit, and keep its holder from a new place for as long as a ticket lives.
+
+        Raises:
+            JoinsHeld, StoreUnavailable: as `Bars.put` and `Sessions.leave`; revoking again is harmless.
+        """
+        await room.bars.put(visitor.epoch, [visitor.position], self.tickets.ttl_s)
+        await self.leave(room, visitor)
 
     def _pass_for(self, room: Room, session: Session, *, provisional: bool = False) -> IssuedPass:
         return self.passes.issue(

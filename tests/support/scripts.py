@@ -125,12 +125,13 @@ class ScriptedRoom:
     def _look(self, script: str, known: Snapshot | None, args: dict[str, Any]) -> Snapshot:
         reply = self.run(
             script,
-            self._keys,
+            {**self._keys, "barred": keys.room_barred(self.name)},
             {
                 "known_settings_version": 0,
                 "known_edge": known.window_edges[-1] if known and known.window_edges else 0,
                 "known_log": self.marks.log_cursor if known else 0,
                 "known_done": self.marks.done_cursor if known else 0,
+                "known_bar": 0,
                 **args,
             },
         )

@@ -110,7 +110,7 @@ async def test_an_operator_revokes_too(client: httpx.AsyncClient) -> None:
     assert (await client.post("/rooms/sale/join", headers=bearer)).status_code == 403
 
 
-async def test_a_new_line_forgives_what_was_revoked_in_the_old_one(client: httpx.AsyncClient) -> None:
+async def test_a_bar_of_an_old_line_says_nothing_of_the_same_place_in_the_new_one(client: httpx.AsyncClient) -> None:
     _, token = await inside(client)
     await end(client, {"X-Waiting-Room-Pass": token}, "revoke")
     await client.post("/admin/api/rooms/sale/reset", headers=ADMIN)

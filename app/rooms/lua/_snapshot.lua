@@ -42,8 +42,15 @@ local function add_done(reply, known)
   for i = 1, #page, 2 do reply[#reply + 1] = page[i] .. ':' .. text(tonumber(page[i + 1])) .. ':x:0' end
 end
 
--- `known`: the settings version, the last window's edge, and the log's and the visits' cursors.
-local function snapshot(state, now, known)
+-- "place:until" of the bars that end later than `known`.
+local function add_bars(reply, key, known)
+  local page = redis.call('ZRANGEBYSCORE', key, '(' .. known, '+inf', 'WITHSCORES', 'LIMIT', 0, PAGE)
+  reply[#reply + 1] = #page / 2
+  for i = 1, #page, 2 do reply[#reply + 1] = page[i] .. ':' .. text(tonumber(page[i + 1])) end
+end
+
+-- `known`: the settings version, the last window's edge, and the cursors of the log, the visits and the bars.
+local function snapshot(state, now, known, barred_key)
   local reply = { 0, now }
   for _, name in ipairs(SNAPSHOT_NUMBERS) do reply[#reply + 1] = state[name] end
   reply[#reply + 1] = redis.call('ZCARD', ROOM.turns)
@@ -54,6 +61,7 @@ local function snapshot(state, now, known)
   reply[#reply + 1] = state.settings_version ~= tonumber(known[1]) and redis.call('HGET', ROOM.state, 'settings') or ''
   add_visits(reply, known[3])
   add_done(reply, known[4])
+  add_bars(reply, barred_key, known[5])
   for _, window in ipairs(redis.call('ZRANGEBYSCORE', ROOM.windows, '(' .. known[2], '+inf')) do
     reply[#reply + 1] = window
   end

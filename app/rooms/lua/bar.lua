@@ -1,12 +1,13 @@
 -- Keep whoever holds these places from taking new ones in the room for a time.
 -- KEYS: barred
 -- ARGV: bar_ms, places...
--- Returns: {0}
+-- Returns: {0, until_ms of the first place; each further one's is a millisecond later}
 --@include now
+--@include bars
 
 -- A place is "epoch-position".
-local now, bar_ms = now_ms(), tonumber(ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
-for i = 2, #ARGV do redis.call('ZADD', KEYS[1], string.format('%.0f', now + bar_ms), ARGV[i]) end
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
-return { 0 }
+local now = now_ms()
+local first = math.max(now + tonumber(ARGV[1]), newest_bar(KEYS[1]) + 1)
+for i = 2, #ARGV do put_bar(KEYS[1], ARGV[i], first + i - 2) end
+trim_bars(KEYS[1], now)
+return { 0, first }
