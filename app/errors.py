@@ -265,7 +265,7 @@ class SignInRefused(StanchionError):
 
 
 class TooManyTries(StanchionError):
-    """This address has tried to sign in too often; the hint says when it may again."""
+    """Too many wrong tokens have come from this address; the hint says when it may try again."""
 
     kind = "too-many-tries"
     title = "Too many tries"

@@ -1,25 +1,18 @@
 """Signing in, staying signed in, signing out.
 
 A session is checked by its signature alone, but for one question to the store: whether it was signed out. While the
-store is away that question is left out and tries to sign in are counted by each replica for itself: an outage is when
-an operator must be able to look, and nothing can be changed as long as it lasts.
+store is away that question is left out: an outage is when an operator must be able to look, and nothing can be changed
+as long as it lasts.
 """
 
 import asyncio
 import hmac
-from collections import deque
-from pathlib import Path
 
 from app.clock import Clock
-from app.errors import SignInRefused, StoreUnavailable, TooManyTries
+from app.errors import SignInRefused, StoreUnavailable
 from app.operators.sessions import OperatorSession, csrf_token, new_session, seal, session_key, unseal
-from app.store import Store, keys, load_scripts
-
-SCRIPTS = load_scripts(Path(__file__).parent / "lua")
-
-MOST_TRIES = 10
-"""Wrong tokens that one address may send within the window."""
-WINDOW_S = 300.0
+from app.operators.tries import Tries
+from app.store import Store, keys
 
 
 class SignIns:
@@ -31,7 +24,8 @@ class SignIns:
         self._store = store
         self._clock = clock
         self._key: bytes | None = None
-        self._tries_while_away: deque[float] = deque(maxlen=MOST_TRIES)
+        self.tries = Tries(store, clock)
+        """Of the admin token, here and wherever else it opens something."""
 
     @property
     def set_up(self) -> bool:
@@ -53,10 +47,10 @@ class SignIns:
             SignInRefused: the token is wrong.
             TooManyTries: this address has tried too often; even the right token is not looked at now.
         """
-        await self._count_try(address)
+        await self.tries.count(address)
         if self._admin_token is None or not hmac.compare_digest(token.encode(), self._admin_token.encode()):
             raise SignInRefused("That is not the admin token.")
-        await self._forget_tries(address)
+        await self.tries.forget(address)
         return seal(new_session(name, self._clock.unix_s()), await self._session_key())
 
     async def session(self, cookie: str) -> OperatorSession | None:
@@ -94,32 +88,3 @@ class SignIns:
         if self._key is None:
             self._key = await asyncio.to_thread(session_key, self._admin_token or "", self._deployment)
         return self._key
-
-    async def _count_try(self, address: str) -> None:
-        try:
-            tries, left_ms = await self._store.run(
-                SCRIPTS["try"], {"tries": keys.operator_tries(address)}, {"window_ms": int(WINDOW_S * 1000)}
-            )
-        except StoreUnavailable:
-            tries, left_ms = self._count_try_here()
-        if tries > MOST_TRIES:
-            raise TooManyTries(
-                "Too many tries to sign in from this address; wait for a while.", retry_after_s=left_ms / 1000
-            )
-
-    def _count_try_here(self) -> tuple[int, float]:
-        """The same without the store: all addresses share one allowance."""
-        now_s, tries = self._clock.monotonic_s(), self._tries_while_away
-        while tries and now_s - tries[0] > WINDOW_S:
-            tries.popleft()
-        if len(tries) == MOST_TRIES:
-            return MOST_TRIES + 1, (tries[0] + WINDOW_S - now_s) * 1000
-        tries.append(now_s)
-        return len(tries), 0.0
-
-    async def _forget_tries(self, address: str) -> None:
-        client = self._store.client
-        try:
-            await self._store.command(lambda: client.delete(keys.operator_tries(address)))
-        except StoreUnavailable:
-            self._tries_while_away.clear()

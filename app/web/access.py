@@ -38,7 +38,7 @@ def require_access(request: Request, access: Access, settings: Settings) -> None
     """
     if access is Access.PUBLIC:
         return
-    given = _given_token(request, access)
+    given = given_token(request, access)
     if given is not None:
         accepted = [_token_for(access, settings), settings.admin_token]
         if any(_same(given, token) for token in accepted):
@@ -58,13 +58,18 @@ def require_access(request: Request, access: Access, settings: Settings) -> None
     )
 
 
-def _given_token(request: Request, access: Access) -> str | None:
+def given_token(request: Request, access: Access) -> str | None:
     """The caller's token. A lock's caller may send it as `Proxy-Authorization`, to keep `Authorization` for the upstream."""
     if access is Access.LOCKS:
         given = bearer_token(request.headers.get("proxy-authorization", ""))
         if given is not None:
             return given
     return bearer_token(request.headers.get("authorization", ""))
+
+
+def is_token_of(given: str, access: Access, settings: Settings) -> bool:
+    """Whether this is the token made for these routes; the admin token, which opens them as well, is another."""
+    return _same(given, _token_for(access, settings))
 
 
 def carries_own_token(request: Request, settings: Settings) -> bool:

@@ -93,7 +93,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "parameters": [*_path_parameters(operation), *_query_parameters(operation), *_header_parameters(operation)],
         "responses": {
             **{str(status): _response(reply) for status, reply in operation.answers.items()},
-            **{str(status): _problem_response(status) for status in operation.problems},
+            **{str(status): _problem_response(status) for status in _problems(operation)},
         },
     }
     if operation.description:
@@ -108,6 +108,11 @@ def _operation(operation: Operation) -> dict[str, Any]:
     elif operation.access is not Access.PUBLIC:
         described["security"] = [{f"{operation.access.value}Token": []}]
     return described
+
+
+def _problems(operation: Operation) -> list[int]:
+    """The statuses that come as problem+json: wherever a token is asked for, too many wrong ones are one of them."""
+    return sorted({*operation.problems, *([429] if operation.access is not Access.PUBLIC else [])})
 
 
 def _operation_id(operation: Operation) -> str:

@@ -1,4 +1,4 @@
-"""The dashboard's cookie: whose it is, and how far it opens the operator's API.
+"""Guarded routes: opened by a token, of which nobody may try many, or for an operator by the dashboard's cookie.
 
 The cookie alone opens nothing that a program could use: requests to the API must also carry the session's own CSRF
 token, which only the dashboard's pages know, and must not come from a page of another site.
@@ -11,14 +11,17 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.errors import Forbidden
+from app.errors import Forbidden, Unauthorized
+from app.logs import get_logger
 from app.operators.sessions import SESSION_S, OperatorSession
 from app.services import Services
 from app.settings import Settings
-from app.web.access import Access, bearer_token, require_access
+from app.web.access import Access, bearer_token, given_token, is_token_of, require_access
 from app.web.proxies import Proxies
 
 CSRF_HEADER = "x-csrf-token"
+
+log = get_logger(__name__)
 
 
 async def allow(request: Request, access: Access, services: Services) -> None:
@@ -26,7 +29,10 @@ async def allow(request: Request, access: Access, services: Services) -> None:
 
     Raises:
         Unauthorized, Forbidden: as `require_access`; Forbidden also when another site's page may be behind it.
+        TooManyTries: too many wrong tokens have come from the caller's address.
     """
+    if access is Access.PUBLIC:
+        return
     # A password that a proxy asks for besides travels in the same header, and is not for us.
     if access is Access.ADMIN and bearer_token(request.headers.get("authorization", "")) is None:
         session = await session_of(request, services)
@@ -35,7 +41,21 @@ async def allow(request: Request, access: Access, services: Services) -> None:
             await require_csrf(services, session, request.headers.get(CSRF_HEADER, ""))
             request.state.operator = session.name
             return
-    require_access(request, access, services.settings)
+    settings, given = services.settings, given_token(request, access)
+    if given is None or (access is not Access.ADMIN and is_token_of(given, access, settings)):
+        require_access(request, access, settings)
+        return
+    # It may be a guess at the admin token. Those at other routes are counted apart: a worker with an old token of its own
+    # keeps no operator out.
+    address, tries = Proxies(settings).address(request.scope), services.sign_ins.tries
+    caller = address if access is Access.ADMIN else f"{access.value} {address}"
+    tries.check(caller)
+    try:
+        require_access(request, access, settings)
+    except Unauthorized:
+        log.warning("token_refused", routes=access.value, address=address)
+        await tries.count(caller)
+        raise
 
 
 async def session_of(request: Request, services: Services) -> OperatorSession | None:

@@ -11,7 +11,7 @@ import pytest
 
 from app.clock import SystemClock
 from app.operators.sessions import SESSION_S, OperatorSession, new_session, seal, session_key, unseal
-from app.operators.sign_in import MOST_TRIES
+from app.operators.tries import MOST_TRIES
 from app.services import Services
 from tests.conftest import make_settings
 from tests.support.apps import running_app
