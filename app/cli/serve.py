@@ -23,13 +23,15 @@ def serve() -> None:
     signal.signal(signal.SIGTERM, _leave)
     configure_logs(settings.log_format, settings.log_level)
     with ExitStack() as stack:
-        where = "the store named by REDIS_URL"
+        where, token_path = "the store named by REDIS_URL", None
         if settings.embedded:
             data_dir = settings.data_dir.expanduser().absolute()
             store = stack.enter_context(embedded_store(data_dir))
             where = f"embedded Valkey, data in {data_dir}" + (" (server taken over)" if store.adopted else "")
-            settings = _with_embedded(settings, store.url, data_dir)
-        if not run_server(settings, lambda port: _banner(settings, port, where)):
+            if settings.admin_token is None:
+                token_path = data_dir / "admin-token"
+            settings = _with_embedded(settings, store.url, token_path)
+        if not run_server(settings, lambda port: _banner(settings, port, where, token_path)):
             raise typer.Exit(1)
 
 
@@ -43,29 +45,30 @@ def _leave(number: int, _: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _with_embedded(settings: Settings, url: str, data_dir: Path) -> Settings:
-    """The settings once the embedded server runs: its address, open routes as decided, an admin token."""
+def _with_embedded(settings: Settings, url: str, token_path: Path | None) -> Settings:
+    """The settings once the embedded server runs: its address, open routes as decided, the kept admin token if none is set."""
     return settings.model_copy(
         update={
             "open_routes": tuple(sorted(settings.open_kinds)),
             "redis_url": SecretStr(url),
-            "admin_token": settings.admin_token or SecretStr(_kept_token(data_dir / "admin-token")),
+            "admin_token": settings.admin_token if token_path is None else SecretStr(_kept_token(token_path)),
         }
     )
 
 
 def _kept_token(path: Path) -> str:
     """The generated admin token, made at the first start and readable by the owner only."""
-    if path.exists():
-        return path.read_text(encoding="utf-8").strip()
+    kept = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    if kept:
+        return kept
     token = secrets.token_urlsafe(24)
     path.touch(mode=0o600)
     path.write_text(token + "\n", encoding="utf-8")
     return token
 
 
-def _banner(settings: Settings, port: int, where: str) -> None:
-    """Say where everything is, and what to try."""
+def _banner(settings: Settings, port: int, where: str, token_path: Path | None) -> None:
+    """Say where everything is, and what to try. A generated token is shown to a person at a terminal, and in no log."""
     host = "localhost" if settings.on_loopback else settings.host
     base = f"http://{host}:{port}"
     opened = ", ".join(sorted(settings.open_kinds)) or "none"
@@ -76,11 +79,9 @@ def _banner(settings: Settings, port: int, where: str) -> None:
         f"  dashboard     {base}/admin",
         f"  open routes   join, status; without a token: {opened}",
     ]
-    token_path = settings.data_dir.expanduser().absolute() / "admin-token"
-    if token_path.exists() and (settings.store_url or "").startswith("unix:"):
-        lines.append(
-            f"  admin token   {settings.admin_token.get_secret_value() if settings.admin_token else ''}  (in {token_path})"
-        )
+    if token_path is not None:
+        shown = f"{_kept_token(token_path)}  (in {token_path})" if sys.stdout.isatty() else f"in {token_path}"
+        lines.append(f"  admin token   {shown}")
     lines += [
         "  try           [green]http POST " + f"localhost:{port}/join[/green]",
         f'                [green]http GET localhost:{port}/status "Authorization: Bearer {{token}}"[/green]',
