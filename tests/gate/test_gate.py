@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 import pytest
 
+from app.rooms.estimate import Pace
 from app.rooms.gate import GateBypass, RoomGate
 from tests.gate.conftest import BROWSER, PROGRAM, Proxy, pass_cookie
 from tests.support.looks import change
@@ -73,6 +74,30 @@ async def test_a_program_is_told_how_to_get_a_place(proxy: Proxy) -> None:
     entered = (await proxy.client.post(told["enterUrl"], headers=bearer)).json()
     again = await proxy.ask("/api/cart", headers={**PROGRAM, "X-Waiting-Room-Pass": entered["pass"]})
     assert again.status_code == 200
+
+
+async def test_a_program_is_told_to_come_back_when_a_place_may_have_its_turn(proxy: Proxy) -> None:
+    async def told_s() -> int:
+        return int((await proxy.ask("/api/cart", headers=PROGRAM)).headers["retry-after"])
+
+    room = proxy.services.rooms.get("default")
+    assert await told_s() <= 6, "nobody is here: whoever joins may enter at once"
+    for _ in range(4):
+        await proxy.client.post("/rooms/default/join")
+    await eventually(lambda: room.snapshot is not None and room.snapshot.waiting == 1)
+    assert await told_s() >= 200, "the next batch is minutes away"
+    await proxy.services.operator.control("default", "pause", "test")
+    await eventually(lambda: room.snapshot is not None and room.snapshot.paused)
+    assert 30 <= await told_s() <= 36, "and now nobody can tell"
+
+
+async def test_a_slow_line_of_the_past_keeps_no_program_waiting_while_there_is_room(proxy: Proxy) -> None:
+    await change(proxy.services, "default", gate=HELD_BACK, max_active=10)
+    room = proxy.services.rooms.get("default")
+    await eventually(lambda: room.snapshot is not None and room.snapshot.counted)
+    room._pace.pace = Pace(mean=0.02, variance=0.02, blocks=60)
+    answer = await proxy.ask("/api/cart", headers=PROGRAM)
+    assert int(answer.headers["retry-after"]) <= 6
 
 
 @pytest.mark.parametrize(

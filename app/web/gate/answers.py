@@ -15,6 +15,8 @@ from app.web.problems import PROBLEM_TYPE, problem_body, status_of
 NO_STORE = (b"cache-control", b"no-store")
 WAIT = "wait"
 LEAST_RETRY_S, MOST_RETRY_S = 5.0, 300.0
+UNTOLD_RETRY_S = 30.0
+"""While the line stands still and nobody can tell for how long."""
 AWAY_RETRY_S = 5
 
 
@@ -92,7 +94,7 @@ class Refusals:
         )
 
     def _retry_after_s(self) -> int:
-        """When a newcomer's turn may come: told to programs, which may try again by themselves. Spread a little."""
-        snapshot = self._room.snapshot
-        wait_s = self._room.wait(snapshot, snapshot.waiting).expected_ms / 1000 if snapshot else LEAST_RETRY_S
+        """When whoever joins now may have their turn: told to programs, which may try again by themselves. Spread a little."""
+        wait = self._room.wait_of_newcomer()
+        wait_s = wait.expected_ms / 1000 if wait is not None else UNTOLD_RETRY_S
         return ceil(min(MOST_RETRY_S, max(LEAST_RETRY_S, wait_s)) * uniform(1, 1.2))
