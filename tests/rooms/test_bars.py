@@ -120,7 +120,7 @@ async def test_a_store_that_was_set_back_is_told_what_it_lost(server: RealServer
         expected = client.zrange(BARRED, 0, -1, withscores=True)
         await eventually(lambda: one.room.bars.cursor_ms == expected[-1][1])
         client.restore(BARRED, DAY_MS, before, replace=True)
-        client.hset(keys.room_state("default"), "run_id", "another process")
+        client.hset(keys.room_keys("default")["state"], "run_id", "another process")
         await eventually(lambda: client.zrange(BARRED, 0, -1, withscores=True) == expected)
     assert len(expected) == 2
 
