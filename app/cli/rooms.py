@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from app.cli.connection import operator_api
 
@@ -42,7 +43,7 @@ def _show(room: dict[str, Any], as_json: bool) -> None:
     _table([room])
     settings = Table("setting", "value", title=f"settings of {room['room']}, version {room['settingsVersion']}")
     for name, value in room["settings"].items():
-        settings.add_row(name, "[dim]default[/dim]" if value is None else str(value))
+        settings.add_row(name, Text("default", style="dim") if value is None else Text(str(value)))
     Console().print(settings)
 
 
@@ -212,7 +213,7 @@ def audit(room: Name, count: int = 20, as_json: AsJson = False) -> None:
     table = Table("when", "who", "action", "before", "after")
     for entry in answer["entries"]:
         before, after = (_difference(entry["before"], entry["after"]), _difference(entry["after"], entry["before"]))
-        table.add_row(entry["at"], entry["who"], entry["action"], before, after)
+        table.add_row(*map(Text, (entry["at"], entry["who"], entry["action"], before, after)))
     Console().print(table)
 
 

@@ -24,7 +24,7 @@ def stats(queue: Annotated[str, typer.Option(help="Which queue; all if not given
         for name in [queue] if queue else api.call("GET", "/queues")["queues"]:
             counted = api.call("GET", "/stats", params={"queue": name})
             table.add_row(name, *(str(counted[each]) for each in SHOWN), f"{counted['oldestWaitSeconds']:.1f} s")
-    Console().print(table)
+    _console().print(table)
 
 
 @tasks.command("list")
@@ -48,7 +48,12 @@ def list_(
             if "next" not in page:
                 break
             params["cursor"] = page["next"]
-    Console().print(table)
+    _console().print(table)
+
+
+def _console() -> Console:
+    """Shows what producers and workers wrote as it is: brackets and colons in it are no markup."""
+    return Console(markup=False, emoji=False)
 
 
 def _row(task: dict[str, Any]) -> tuple[str, ...]:

@@ -31,6 +31,9 @@ def test_rooms_are_made_steered_shown_and_deleted_from_a_terminal(
     assert "0 sessions" in rooms("sessions", "sale")
     assert "maxActive=50" in rooms("audit", "sale")
     rooms("set", "sale", "gate.siteUrl=https://shop.example/", "gate.vipSecret=a-key-for-vip-codes-that-is-long-enough")
+    rooms("set", "sale", "look.title=[/b] :x: [red]Sale")
+    for where in (rooms("show", "sale"), rooms("audit", "sale")):
+        assert "[/b] :x: [red]Sale" in where, "an operator's text is no markup"
     links = rooms("vip", "sale", "--count", "2", "--hours", "1").split()
     assert [link.partition("=")[0] for link in links] == ["https://shop.example/?waiting-room-vip"] * 2
     assert "is gone" in rooms("delete", "sale", "--yes")
