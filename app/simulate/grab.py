@@ -10,7 +10,7 @@ import httpx
 import typer
 from rich.console import Console
 
-from app.settings import load_client_settings
+from app.simulate.addresses import service_urls
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,15 @@ def grab(
 
     Exits with 1 when two got the same task, or fewer got one than could.
     """
-    urls = url or [load_client_settings().stanchion_url]
+    urls = service_urls(url)
     console = Console(highlight=False)
     console.rule("[bold]TASK GRAB: every request gets a task of its own")
     started_s = time.perf_counter()
+    urls = service_urls(url)
     try:
         grabs = asyncio.run(grab_all(urls, tasks, requests, token, console))
     except httpx.HTTPError as error:
-        console.print(f"[red]The service cannot be used: {error}[/red]")
+        console.print(f"[red]The service at {urls[0]} cannot be used: {error}[/red]")
         raise typer.Exit(1) from None
     if not report(grabs, min(tasks, requests), time.perf_counter() - started_s, console):
         raise typer.Exit(1)
@@ -79,7 +80,7 @@ async def _done(client: httpx.AsyncClient, method: str, url: str) -> Any:
 async def _grab(client: httpx.AsyncClient, base: str, number: int) -> Grab:
     started_s = time.perf_counter()
     try:
-        answer = await client.post(f"{base.rstrip('/')}/grab-task")
+        answer = await client.post(f"{base}/grab-task")
     except httpx.HTTPError as error:
         return Grab(number, None, "", "", time.perf_counter() - started_s, type(error).__name__)
     took_s = time.perf_counter() - started_s

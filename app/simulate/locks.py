@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from app.settings import load_client_settings
+from app.simulate.addresses import service_urls
 from app.simulate.storm import PROFILES, WAIT_BOUNDS_S, Outcome, Profile, Summary, summarise
 
 LONGEST_ANSWER_S = 900.0
@@ -40,11 +40,12 @@ def locks(
     shape = PROFILES[profile.value]
     shape = Profile(requests or shape.requests, concurrency or shape.concurrency, shape.first_id, shape.last_id)
     limit_s = _seconds(seconds) if seconds else None
-    urls = url or [load_client_settings().stanchion_url]
+    urls = service_urls(url)
     console = Console(highlight=False)
     console.print(
         f"[bold]{profile.value}[/bold]: {shape.concurrency} at once for the ids {shape.first_id}–{shape.last_id}, "
         + (f"for {limit_s:g} s" if limit_s else f"{shape.requests} requests")
+        + f", at {', '.join(urls)}"
     )
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[state]}"), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
@@ -93,7 +94,7 @@ async def storm(
 async def _ask(client: httpx.AsyncClient, base: str, lock_id: str) -> Outcome:
     sent_s = time.perf_counter()
     try:
-        answer = await client.get(f"{base.rstrip('/')}/request/{lock_id}")
+        answer = await client.get(f"{base}/request/{lock_id}")
         content = (
             answer.json() if answer.status_code == 200 and "json" in answer.headers.get("content-type", "") else {}
         )

@@ -18,7 +18,7 @@ from rich.table import Table
 from app.client.tasks import Refused, TaskClient
 from app.errors import StanchionError, StoreUnavailable
 from app.logs import configure_logs
-from app.settings import load_client_settings
+from app.simulate.addresses import service_urls
 from app.worker import Handlers, Task, Worker, WorkerOptions
 
 POISON_RETRIES = 2
@@ -75,7 +75,7 @@ def tasks(
     Exits with 1 when a task is lost, or ends where it should not.
     """
     configure_logs("console", "error")
-    urls = url or [load_client_settings().stanchion_url]
+    urls = service_urls(url)
     load = SHAPES[shape.value]
     load = Shape(count or load.tasks, load.work_s, load.failing, load.poison)
     console = Console(highlight=False)

@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from app.cli.serve import _kept_token
 from tests.conftest import SECRET
 from tests.support.replicas import Replica
 from tests.support.servers import RealServer
@@ -64,3 +67,25 @@ def test_a_port_in_use_is_an_error_and_not_a_silent_exit(
     assert run.returncode == 2
     assert "PORT: cannot listen on" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("what", ["crowd", "locks", "tasks", "grab"])
+def test_every_simulation_goes_to_the_service_that_the_other_commands_use(what: str) -> None:
+    bad = stanchion("simulate", what, "--url", "localhost:3000")
+    assert bad.returncode == 1
+    assert "The URL 'localhost:3000' cannot be used" in bad.stderr
+    assert "Traceback" not in bad.stderr
+    words = ("-n", "1")
+    away = stanchion("simulate", what, *words, STANCHION_URL="http://127.0.0.1:9")
+    assert away.returncode == 1
+    assert "http://127.0.0.1:9" in away.stdout + away.stderr
+    assert "Traceback" not in away.stderr
+
+
+def test_a_token_file_that_was_left_empty_by_a_start_that_was_cut_short_gets_a_token(tmp_path: Path) -> None:
+    path = tmp_path / "admin-token"
+    path.touch(mode=0o600)
+    token = _kept_token(path)
+    assert len(token) > 30
+    assert _kept_token(path) == token
+    assert path.stat().st_mode & 0o077 == 0

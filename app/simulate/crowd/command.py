@@ -14,6 +14,7 @@ import uvloop
 from rich.console import Console
 
 from app.settings import load_client_settings
+from app.simulate.addresses import service_urls
 from app.simulate.crowd.checks import check_all
 from app.simulate.crowd.figures import figures_of
 from app.simulate.crowd.journeys import journeys_of
@@ -68,7 +69,7 @@ def crowd(
     )
     if report:
         check_writable(report)
-    urls = url or [load_client_settings().stanchion_url]
+    urls = service_urls(url)
     console = Console(highlight=False, stderr=as_json)
     player = Player(wish, room, urls, token=admin_token or _kept_token(urls), connections=connections)
     counts = ", ".join(f"{count} {kind}" for kind, count in apportion(visitors, wish.mix).items() if count)

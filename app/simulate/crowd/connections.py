@@ -4,11 +4,10 @@ import asyncio
 import ssl
 from collections import deque
 from typing import NamedTuple, cast
-from urllib.parse import urlsplit
 
 import httptools
 
-from app.errors import InvalidInput
+from app.simulate.addresses import url_parts
 
 KEPT_HEADERS = (b"retry-after", b"set-cookie")
 LARGEST_ANSWER = 1_000_000
@@ -124,18 +123,12 @@ class Connections:
         Raises:
             InvalidInput: the URL is not `http://host` or `https://host`, with a port and a path or without.
         """
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError as error:
-            raise InvalidInput(f"The URL {url!r} cannot be used: {error}.") from None
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise InvalidInput(f"The URL {url!r} cannot be used: give one like http://localhost:3000.")
+        parts = url_parts(url)
         self.url = url.rstrip("/")
         self.origin = f"{parts.scheme}://{parts.netloc}"
-        self._host = parts.hostname
+        self._host = parts.hostname or ""
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._port = port or (443 if self._tls else 80)
+        self._port = parts.port or (443 if self._tls else 80)
         self._prefix = parts.path.rstrip("/").encode()
         self._common = b" HTTP/1.1\r\nHost: " + parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii")
         self._slots = asyncio.Semaphore(limit)
