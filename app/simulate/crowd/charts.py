@@ -249,25 +249,13 @@ def line_chart(moments: Sequence[Moment]) -> Chart:
 
 def active_chart(moments: Sequence[Moment], limits: Limits) -> Chart:
     """How many of the crowd hold a turn or a session."""
+    title, limit = "Inside or on turn", None
     caption = f"At most {max(moment.active for moment in moments):,} of the crowd were inside or on turn at once"
-    if limits.max_active is None:
-        return _over_time(
-            "active",
-            "Inside or on turn",
-            f"{caption}.",
-            "visitors",
-            [("inside or on turn", "a", [moment.active for moment in moments])],
-            moments,
-        )
-    return _over_time(
-        "active",
-        "Inside or on turn, against maxActive",
-        f"{caption}; {limits.max_active:,} may be. Visits that end by themselves end here when last heard of.",
-        "visitors",
-        [("inside or on turn", "a", [moment.active for moment in moments])],
-        moments,
-        limit=("maxActive", limits.max_active),
-    )
+    if limits.max_active is not None:
+        title, limit = f"{title}, against maxActive", ("maxActive", limits.max_active)
+        caption += f"; {limits.max_active:,} may be. Visits that end by themselves end here when last heard of"
+    columns = [("inside or on turn", "a", [moment.active for moment in moments])]
+    return _over_time("active", title, f"{caption}.", "visitors", columns, moments, limit=limit)
 
 
 def load_chart(moments: Sequence[Moment]) -> Chart:

@@ -181,28 +181,36 @@ def most_at_once(spans: Iterable[tuple[float, float]]) -> tuple[int, float]:
 
 def rate_is_kept(recording: Recording, places: Sequence[Place]) -> Verdict:
     """Between any two moments no more turns than the rate gives in that time, and the burst on top."""
-    name, promise = "rate", "no more turns than the rate gives"
-    limits = recording.limits
-    if limits is None or limits.rate_per_minute is None:
-        return _not_checked(recording, name, promise, "ratePerMinute")
-    if recording.operator_acted:
-        return _steered(name, promise)
-    broken, most = _beyond(places, rate_allows(limits))
-    told = f"{limits.rate_per_minute:g} a minute, burst {limits.burst}; at most {most:.0%} of what was allowed"
-    return _verdict(name, promise, broken, told)
+    limits, pace = recording.limits, None
+    if limits and limits.rate_per_minute is not None:
+        pace = rate_allows(limits), f"{limits.rate_per_minute:g} a minute, burst {limits.burst}"
+    return _pace_is_kept(recording, places, "rate", "no more turns than the rate gives", "ratePerMinute", pace)
 
 
 def batches_are_kept(recording: Recording, places: Sequence[Place]) -> Verdict:
     """Between any two moments no more turns than the batches of that time, and what an earlier one had left."""
-    name, promise = "batches", "no more turns than the batches give"
-    limits = recording.limits
-    if limits is None or limits.batch is None:
-        return _not_checked(recording, name, promise, "batches")
+    limits, pace = recording.limits, None
+    if limits and limits.batch is not None:
+        pace = batches_allow(limits), f"{limits.batch} every {limits.interval_s:g} s"
+    return _pace_is_kept(recording, places, "batches", "no more turns than the batches give", "batches", pace)
+
+
+def _pace_is_kept(
+    recording: Recording,
+    places: Sequence[Place],
+    name: str,
+    promise: str,
+    setting: str,
+    pace: tuple[Callable[[float], float], str] | None,
+) -> Verdict:
+    """Whether the turns kept to one of the room's paces: what it allows, and how it reads; None: the room has none."""
+    if pace is None:
+        return _not_checked(recording, name, promise, setting)
     if recording.operator_acted:
         return _steered(name, promise)
-    broken, most = _beyond(places, batches_allow(limits))
-    told = f"{limits.batch} every {limits.interval_s:g} s; at most {most:.0%} of what was allowed"
-    return _verdict(name, promise, broken, told)
+    allows, told = pace
+    broken, most = _beyond(places, allows)
+    return _verdict(name, promise, broken, f"{told}; at most {most:.0%} of what was allowed")
 
 
 def rate_allows(limits: Limits) -> Callable[[float], float]:

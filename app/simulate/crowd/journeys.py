@@ -74,11 +74,6 @@ class Journey:
     outcome: Outcome = Outcome.NOT_COME
 
     @property
-    def arrived_s(self) -> float | None:
-        """When the first join was sent."""
-        return self.events[0].sent_s if self.events else None
-
-    @property
     def wait_s(self) -> float | None:
         """From the first join to its turn, whether that was taken up or missed; None when it did not come."""
         if not self.places or self.places[0].admitted_s is None:
