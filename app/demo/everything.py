@@ -2,9 +2,10 @@
 talks to the bank, shoppers, and a crowd. `stanchion demo` runs it.
 
 Each part is a process of its own, as it would be anywhere else. They are stopped in the opposite order, by their ids;
-the data goes with them.
+the data goes with them. On Linux they end even when the demo is killed outright: the kernel tells them.
 """
 
+import ctypes
 import json
 import os
 import secrets
@@ -32,6 +33,7 @@ STOP_LIMIT_S = 15.0
 LOOK_EVERY_S = 0.3
 CROWD_OVER_S = 600
 FIRST_OVER_S = 4
+_PR_SET_PDEATHSIG = 1
 ENDED_WELL = (0, 1)
 """A crowd's statuses: all promises held, or one broke, which its report says. Anything else is a mistake of ours."""
 
@@ -74,11 +76,17 @@ class Part:
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
-        """Start it in a session of its own, so that Ctrl-C reaches only us."""
+        """Start it in a session of its own, so that Ctrl-C reaches only us. It ends when the calling thread does."""
         with self.log_path.open("ab") as log:
             command = [sys.executable, "-m", "app", *self.words]
             self.process = subprocess.Popen(
-                command, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_ending_with_parent(),
             )
 
     def check(self) -> None:
@@ -106,6 +114,20 @@ class Part:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def _ending_with_parent() -> Callable[[], None] | None:
+    """What a child does at its start so that it is asked to end when we are gone, however that came; None: not here."""
+    if sys.platform != "linux":
+        return None
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask_the_kernel() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # gone already, before the kernel was asked
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return ask_the_kernel
 
 
 @dataclass(frozen=True)

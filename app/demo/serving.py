@@ -58,5 +58,5 @@ def listening_socket(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         why = error.strerror or error
-        raise ConfigError([f"--port: cannot listen on {host}:{port}: {why}; choose another one"]) from None
+        raise ConfigError([f"cannot listen on {host}:{port}: {why}; choose another port"]) from None
     return listener

@@ -85,6 +85,8 @@ class Shopper:
             if answer.is_success:
                 place = answer.json()
                 ticket = str(place.get("token") or ticket)
+            elif answer.status_code == 401:  # the ticket holds no more: another one
+                return None
         return ticket if place["status"] in ("active", "entered") else None
 
     async def _pick(self, client: httpx.AsyncClient) -> bool:

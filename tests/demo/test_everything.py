@@ -64,6 +64,31 @@ async def test_when_a_part_dies_it_says_which_and_stops_the_others(start_demo: D
     assert not any(Path(f"/proc/{pid}").exists() for pid in parts.values())
 
 
+async def test_killed_outright_it_leaves_no_process_behind_and_the_store_is_stopped_in_order(
+    start_demo: DemoStarter,
+) -> None:
+    demo = await start_demo("--crowd", "20", "--shoppers", "1").ready()
+    parts = list(demo.pids().values())
+    store = int((demo.folder / "data" / "valkey.pid").read_text())
+    demo.process.kill()
+    demo.process.wait(30)
+    try:
+        await eventually(lambda: not any(runs(pid) for pid in [*parts, store]), within_s=60)
+    finally:
+        for pid in filter(runs, [*parts, store]):
+            os.kill(pid, signal.SIGKILL)
+    assert not (demo.folder / "data" / "valkey.pid").exists(), "the service has stopped its store itself"
+    assert "Traceback" not in "".join(path.read_text() for path in demo.folder.glob("*.log"))
+
+
+def runs(pid: int) -> bool:
+    """Whether the process still does something: an orphan that has ended may stay in the list until somebody asks."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def test_a_port_that_was_asked_for_and_is_taken_is_one_clear_line(start_demo: DemoStarter) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         demo = start_demo("--port", str(taken.getsockname()[1]))
