@@ -20,6 +20,7 @@ from app.tickets.pass_keys import EDDSA, pass_key_secrets, pass_keys
 from app.tickets.passes import Passes
 from benchmarks.load import CONNECTIONS, Burst, burst, medians
 from benchmarks.processes import Running, RunningStore, bare_app, replica, store_server
+from benchmarks.seen import see_all
 from benchmarks.trips import counted
 
 ROUNDS = 5
@@ -121,21 +122,12 @@ def _round(
     bursts[FIRST].append(burst(gate, both, tokens=tokens, carrier=COOKIE, headers=page, seconds=1))
     if bursts[FIRST][-1].requests > PASSES:
         raise RuntimeError(f"more than {PASSES} checks in a second: some passes were seen twice")
-    _see_all(gate, both, tokens, page)
+    see_all(gate, both, tokens, PASSES, carrier=COOKIE, headers=page)
     found, cost = counted(service, store, lambda: burst(gate, both, tokens=tokens, carrier=COOKIE, headers=page))
     bursts[REPEATED].append(found)
     trips.append(cost)
     bursts[BYPASS].append(burst(gate, both, headers=asset))
     bursts[REFUSED].append(burst(gate, both, headers=page))
-
-
-def _see_all(gate: str, under_test: list[Running], tokens: Path, headers: dict[str, str]) -> None:
-    """Send bursts, each of which starts with the first pass, until one has come to the last."""
-    for _ in range(10):
-        seen = burst(gate, under_test, tokens=tokens, carrier=COOKIE, headers=headers, seconds=4)
-        if seen.requests >= PASSES:
-            return
-    raise RuntimeError(f"the machine is too busy: {PASSES} passes were not seen within four seconds")
 
 
 def _ratio(bursts: dict[str, list[Burst]], name: str, yardstick: str) -> float:

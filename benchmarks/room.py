@@ -21,6 +21,7 @@ from app.tickets.keyring import KeyRing
 from app.tickets.tickets import Tickets, ticket_keys
 from benchmarks.load import CONNECTIONS, Burst, burst, medians
 from benchmarks.processes import Running, RunningStore, bare_app, fetch, replica, store_server
+from benchmarks.seen import see_all
 from benchmarks.trips import counted
 
 ROUNDS = 5
@@ -90,7 +91,7 @@ def _round(
     bursts[FIRST].append(burst(status, both, tokens=tokens, seconds=1))
     if bursts[FIRST][-1].requests > TICKETS:
         raise RuntimeError(f"more than {TICKETS} requests in a second: some tickets were seen twice")
-    burst(status, both, tokens=tokens, seconds=4)  # until every ticket has been seen
+    see_all(status, both, tokens, TICKETS)
     found, cost = counted(service, store, lambda: burst(status, both, tokens=tokens))
     bursts[REPEATED].append(found)
     trips["polls"].append(cost)

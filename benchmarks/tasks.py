@@ -183,7 +183,8 @@ def _competitors(store: RunningStore) -> list[dict[str, object]]:
     with tempfile.TemporaryDirectory(prefix="stanchion-bench-") as folder:
         python = Path(folder) / "bin" / "python"
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True, stderr=subprocess.DEVNULL)
+        command = [python, "-m", "pip", "install", "--quiet", *PACKAGES]
+        subprocess.run(command, check=True, stderr=subprocess.PIPE, text=True)
         for name in COMPETITORS:
             store.client().flushall()
             before_s = store.cpu_s()
