@@ -52,12 +52,15 @@ class QueuePath:
         if not (is_plain(scope["path"]) and scope["path"][len(self._path) + 1 :].startswith(HANDED_ON)):
             await _plain(send, 404, b"This part of the service is not reached through the site.\n")
             return
-        body = await _body(receive)
+        try:
+            body = await _body(receive)
+        except _Gone:
+            return  # half a request is none
         if body is None:
             await _plain(send, 413, b"Too large.\n")
             return
         answering = asyncio.create_task(self._answer(scope, body, send))
-        leaving = asyncio.create_task(_gone(receive))
+        leaving = asyncio.create_task(_left(receive))
         try:
             await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -101,13 +104,21 @@ def _onward(scope: Scope) -> list[tuple[bytes, bytes]]:
     return headers + [(name, value) for name, value in own.items() if value]
 
 
+class _Gone(Exception):
+    """The visitor has hung up."""
+
+
 async def _body(receive: Receive) -> bytes | None:
-    """The whole body; None when it is larger than any that the service takes from visitors."""
+    """The whole body; None when it is larger than any that the service takes from visitors.
+
+    Raises:
+        _Gone: the visitor hung up before its end.
+    """
     parts, size = [], 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return b""
+            raise _Gone
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > MAX_BODY:
@@ -116,7 +127,7 @@ async def _body(receive: Receive) -> bytes | None:
             return b"".join(parts)
 
 
-async def _gone(receive: Receive) -> None:
+async def _left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -6,6 +6,7 @@ The only thing it says to the gate is `X-Waiting-Room-End: end`, when a visitor 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import TypedDict
 
@@ -230,7 +231,7 @@ def _map(request: Request, status: int = 200, problem: str = "", retry_after_s: 
         problem=problem,
     )
     if retry_after_s is not None:
-        response.headers["retry-after"] = str(int(retry_after_s))
+        response.headers["retry-after"] = str(ceil(retry_after_s))
     return response
 
 

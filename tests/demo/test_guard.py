@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.demo.guard import Guard, GuardOptions
 from app.demo.offline import PassReader
+from app.demo.queue_path import QueuePath
 from app.demo.serving import create_box_office
 from app.demo.site import SiteOptions
 from tests.conftest import make_settings
@@ -275,6 +276,23 @@ async def test_what_visitors_do_not_need_is_not_reached_through_the_site(live: L
         assert [await status_of(client, f"/_queue/{path}") for path in ways_out] == [404] * len(ways_out)
         large = await client.post("/_queue/rooms/default/join", content=b"x" * (2 << 20))
         assert large.status_code == 413
+
+
+async def test_half_a_request_is_not_handed_on() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    said = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> Any:
+        return next(said)
+
+    path = QueuePath(PlainTextResponse("the site"), "http://127.0.0.1:9", "/_queue")
+    scope = {"type": "http", "method": "POST", "path": "/_queue/rooms/default/join", "query_string": b"", "headers": []}
+    await path({**scope, "scheme": "http"}, receive, send)
+    assert not sent, "neither the service nor the visitor hears of it"
 
 
 async def test_pushed_updates_come_through_and_end_with_their_reader(live: LiveApp) -> None:
