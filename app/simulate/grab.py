@@ -42,7 +42,6 @@ def grab(
     console = Console(highlight=False)
     console.rule("[bold]TASK GRAB: every request gets a task of its own")
     started_s = time.perf_counter()
-    urls = service_urls(url)
     try:
         grabs = asyncio.run(grab_all(urls, tasks, requests, token, console))
     except httpx.HTTPError as error:

@@ -8,28 +8,14 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from math import floor, inf
-from typing import NamedTuple
 
+from app.simulate.crowd.gate_checks import check_gate
 from app.simulate.crowd.journeys import Journey, Outcome, Place
 from app.simulate.crowd.record import ADMITTED, IN_LINE, Act, Event, Limits, Recording, Sample
+from app.simulate.crowd.verdicts import MOST_EXAMPLES, SKEW_S, Verdict, not_checked, steered, verdict
 
-SKEW_S = 3.0
-"""Replicas answer from looks that are a quarter of a second old, on a busy machine more. Within this nothing is called late."""
 STARTS = 200
 """From how many moments on admissions are counted against the limits."""
-MOST_EXAMPLES = 5
-
-
-class Verdict(NamedTuple):
-    """What became of one promise."""
-
-    name: str
-    promise: str
-    holds: bool | None
-    """None: could not be checked."""
-    detail: str
-    broken: int = 0
-    examples: tuple[str, ...] = ()
 
 
 def check_all(recording: Recording, journeys: Sequence[Journey]) -> list[Verdict]:
@@ -43,6 +29,8 @@ def check_all(recording: Recording, journeys: Sequence[Journey]) -> list[Verdict
         active_is_kept(recording, journeys),
         rate_is_kept(recording, places),
         batches_are_kept(recording, places),
+        *check_gate(recording, journeys),
+        *([news_never_move_back(recording)] if recording.wish.listening else []),
         nobody_is_lost(recording, journeys),
     ]
 
@@ -57,7 +45,7 @@ def positions_are_unique(places: Iterable[Place]) -> Verdict:
         for (epoch, position), visitors in sorted(holders.items())
         if len(visitors) > 1
     ]
-    return _verdict("unique", "no position is given out twice", twice, f"{len(holders)} positions")
+    return verdict("unique", "no position is given out twice", twice, f"{len(holders)} positions")
 
 
 def _some(visitors: Sequence[int]) -> str:
@@ -74,7 +62,7 @@ def places_are_kept(journeys: Iterable[Journey]) -> Verdict:
             f"visitor {event.visitor} at {event.sent_s:.1f} s: {event.act} names position {event.position}"
             for event in journey.strays
         ]
-    return _verdict("kept", "reloads and tabs keep the place", strays, f"{answers} answers about a place")
+    return verdict("kept", "reloads and tabs keep the place", strays, f"{answers} answers about a place")
 
 
 def first_come_first_served(places: Iterable[Place]) -> Verdict:
@@ -100,7 +88,7 @@ def first_come_first_served(places: Iterable[Place]) -> Verdict:
                     )
             if place.admitted_s is not None and place.admitted_s < first_behind:
                 first_behind, who = place.admitted_s, place.position
-    return _verdict("order", "first come, first served", broken, f"{checked} who waited")
+    return verdict("order", "first come, first served", broken, f"{checked} who waited")
 
 
 def nobody_moves_back(places: Sequence[Place]) -> Verdict:
@@ -121,7 +109,17 @@ def nobody_moves_back(places: Sequence[Place]) -> Verdict:
             if answer.ahead > allowed:
                 broken.append(f"position {place.position} at {answer.got_s:.1f} s: {answer.ahead} ahead, after {best}")
                 break
-    return _verdict("forward", "nobody moves back", broken, f"{checked} answers to those in line")
+    return verdict("forward", "nobody moves back", broken, f"{checked} answers to those in line")
+
+
+def news_never_move_back(recording: Recording) -> Verdict:
+    """What one stream has said of the edge it does not take back."""
+    setbacks = [
+        f"visitor {setback.visitor} at {setback.at_s:.1f} s: {setback.after.edge} after {setback.before.edge}"
+        for setback in recording.setbacks
+    ]
+    streams = sum(event.act is Act.LISTEN and event.http == 200 for event in recording.events)
+    return verdict("news", "pushed news never move back", setbacks, f"{recording.heard} news by {streams} streams")
 
 
 def active_is_kept(recording: Recording, journeys: Sequence[Journey]) -> Verdict:
@@ -129,9 +127,9 @@ def active_is_kept(recording: Recording, journeys: Sequence[Journey]) -> Verdict
     name, promise = "active", "no more inside than maxActive"
     limit = recording.limits.max_active if recording.limits else None
     if limit is None or recording.limits is None:
-        return _not_checked(recording, name, promise, "maxActive")
+        return not_checked(recording, name, promise, "maxActive")
     if recording.operator_acted:
-        return _steered(name, promise)
+        return steered(name, promise)
     most, at_s = most_at_once([hold for journey in journeys for hold in holds_of(journey)])
     broken = [f"{most} at once at {at_s:.1f} s"] if most > limit else []
     seen = [sample for sample in recording.samples if sample.active is not None]
@@ -139,7 +137,7 @@ def active_is_kept(recording: Recording, journeys: Sequence[Journey]) -> Verdict
         f"{sample.active} by the operator's figure at {sample.at_s:.1f} s" for sample in seen if _over(sample, limit)
     ]
     figure = max((sample.active or 0 for sample in seen), default=0)
-    return _verdict(name, promise, broken, f"maxActive {limit}; seen {most} of this crowd, {figure} in all")
+    return verdict(name, promise, broken, f"maxActive {limit}; seen {most} of this crowd, {figure} in all")
 
 
 def holds_of(journey: Journey) -> list[tuple[float, float]]:
@@ -205,12 +203,12 @@ def _pace_is_kept(
 ) -> Verdict:
     """Whether the turns kept to one of the room's paces: what it allows, and how it reads; None: the room has none."""
     if pace is None:
-        return _not_checked(recording, name, promise, setting)
+        return not_checked(recording, name, promise, setting)
     if recording.operator_acted:
-        return _steered(name, promise)
+        return steered(name, promise)
     allows, told = pace
     broken, most = _beyond(places, allows)
-    return _verdict(name, promise, broken, f"{told}; at most {most:.0%} of what was allowed")
+    return verdict(name, promise, broken, f"{told}; at most {most:.0%} of what was allowed")
 
 
 def rate_allows(limits: Limits) -> Callable[[float], float]:
@@ -253,11 +251,11 @@ def nobody_is_lost(recording: Recording, journeys: Sequence[Journey]) -> Verdict
     counts = Counter(journey.outcome for journey in journeys)
     told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
     if lost and recording.operator_acted:
-        return _steered("lost", "nobody who stayed is lost")
-    verdict = _verdict("lost", "nobody who stayed is lost", examples, told)
-    if by_player and verdict.holds:
-        return verdict._replace(holds=None, detail=f"{told}: the player was too slow to tell")
-    return verdict
+        return steered("lost", "nobody who stayed is lost")
+    found = verdict("lost", "nobody who stayed is lost", examples, told)
+    if by_player and found.holds:
+        return found._replace(holds=None, detail=f"{told}: the player was too slow to tell")
+    return found
 
 
 def _last_told(events: Sequence[Event]) -> str:
@@ -275,16 +273,3 @@ def _last_told(events: Sequence[Event]) -> str:
 
 def _over(sample: Sample, limit: int) -> bool:
     return sample.active is not None and sample.active > limit
-
-
-def _verdict(name: str, promise: str, broken: list[str], told: str) -> Verdict:
-    return Verdict(name, promise, not broken, told, len(broken), tuple(broken[:MOST_EXAMPLES]))
-
-
-def _not_checked(recording: Recording, name: str, promise: str, limit: str) -> Verdict:
-    why = recording.no_limits_because if recording.limits is None else f"the room has no {limit}"
-    return Verdict(name, promise, None, why)
-
-
-def _steered(name: str, promise: str) -> Verdict:
-    return Verdict(name, promise, None, "an operator steered the room meanwhile")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import secrets
 import signal
 from datetime import UTC, datetime
@@ -28,15 +29,24 @@ from app.simulate.crowd.terminal import print_report
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 LARGEST_SEED = 2**32
+SPARE_FILES = 64
+"""Open files besides connections."""
 
 
 def crowd(
     url: Annotated[list[str] | None, typer.Option(help="The service; again for more replicas.")] = None,
     room: Annotated[str, typer.Option(help="The room to stand in line for.")] = "default",
+    through_gate: Annotated[
+        list[str] | None,
+        typer.Option(help="Come as browsers to this address behind the room's gate; again for more."),
+    ] = None,
     visitors: Annotated[int, typer.Option("--visitors", "-n", min=1, max=100_000, help="How many come.")] = 500,
     shape: Annotated[Shape, typer.Option(help="How arrivals are spread.")] = Shape.STEADY,
     over: Annotated[float, typer.Option(min=0, max=86_400, help="Seconds within which they come.")] = 30.0,
     mix: Annotated[str, typer.Option(help="Shares of the kinds.")] = DEFAULT_MIX_TEXT,
+    listening: Annotated[
+        float, typer.Option(min=0, max=100, help="How many of a hundred listen to pushed news.")
+    ] = 0.0,
     patience: Annotated[float, typer.Option(min=0, max=86_400, help="Seconds the impatient wait, on average.")] = 60.0,
     stay: Annotated[float, typer.Option(min=0, max=86_400, help="Seconds a visit inside lasts, on average.")] = 10.0,
     seed: Annotated[
@@ -66,12 +76,15 @@ def crowd(
         patience,
         stay,
         parse_mix(mix),
+        listening,
     )
     if report:
         check_writable(report)
+    _allow_open(connections + round(visitors * listening / 100))
     urls = service_urls(url)
     console = Console(highlight=False, stderr=as_json)
-    player = Player(wish, room, urls, token=admin_token or _kept_token(urls), connections=connections)
+    token = admin_token or _kept_token(urls)
+    player = Player(wish, room, urls, token=token, connections=connections, sites=through_gate or ())
     counts = ", ".join(f"{count} {kind}" for kind, count in apportion(visitors, wish.mix).items() if count)
     console.print(
         f"[bold]{visitors} visitors[/bold] ({counts}), {shape} over {over:g} s, "
@@ -106,6 +119,15 @@ async def _run(player: Player, time_limit_s: float, console: Console, *, clear: 
     finally:
         player.close()
     return recording
+
+
+def _allow_open(connections: int) -> None:
+    """Raise this process's own bound on open files, as far as it may; where it may not, the rest goes without an answer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _kept_token(urls: list[str]) -> str | None:

@@ -3,15 +3,19 @@
 import asyncio
 import ssl
 from collections import deque
-from typing import NamedTuple, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
 
 import httptools
 
 from app.simulate.addresses import url_parts
+from app.simulate.crowd.stream import Stream
 
-KEPT_HEADERS = (b"retry-after", b"set-cookie")
+KEPT_HEADERS = (b"location", b"retry-after", b"x-waiting-room", b"x-waiting-room-location")
 LARGEST_ANSWER = 1_000_000
 CONNECT_TIMEOUT_S = 5.0
+
+Opened = TypeVar("Opened", bound=asyncio.Protocol)
 
 
 class NoAnswer(Exception):
@@ -29,6 +33,9 @@ class Answer(NamedTuple):
 
     status: int
     headers: dict[bytes, bytes]
+    """Those of `KEPT_HEADERS`."""
+    cookies: tuple[bytes, ...]
+    """What is to be kept, as `name=value`."""
     body: bytes
     sent_s: float
 
@@ -40,7 +47,7 @@ class _Connection(asyncio.Protocol):
         self._pool = pool
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
-        self._waiter: asyncio.Future[tuple[int, dict[bytes, bytes], bytes]] | None = None
+        self._waiter: asyncio.Future[Answer] | None = None
         self.open = False
         self.used = False
         self._heard = False
@@ -54,11 +61,13 @@ class _Connection(asyncio.Protocol):
         self._pool.forget(self)
         self._fail(NoAnswer("cut-off", stale=self.used and not self._heard))
 
-    async def ask(self, request: bytes, timeout_s: float) -> tuple[int, dict[bytes, bytes], bytes]:
+    async def ask(self, request: bytes, timeout_s: float) -> Answer:
         """Send a request and wait for its answer."""
         self._waiter = self._loop.create_future()
         self._heard = False
+        self._sent_s = self._loop.time()
         self._headers: dict[bytes, bytes] = {}
+        self._cookies: list[bytes] = []
         self._body: list[bytes] = []
         self._size = 0
         self._parser = httptools.HttpResponseParser(self)
@@ -97,6 +106,8 @@ class _Connection(asyncio.Protocol):
         name = name.lower()
         if name in KEPT_HEADERS:
             self._headers[name] = value
+        elif name == b"set-cookie":
+            self._cookies.append(value.partition(b";")[0].strip())
 
     def on_body(self, part: bytes) -> None:
         self._size += len(part)
@@ -111,7 +122,8 @@ class _Connection(asyncio.Protocol):
             return
         if not self._parser.should_keep_alive():
             self.open = False
-        self._waiter.set_result((self._parser.get_status_code(), self._headers, b"".join(self._body)))
+        status, body = self._parser.get_status_code(), b"".join(self._body)
+        self._waiter.set_result(Answer(status, self._headers, tuple(self._cookies), body, self._sent_s))
 
 
 class Connections:
@@ -145,13 +157,12 @@ class Connections:
             NoAnswer: nothing came back, in time or at all.
         """
         body = b"Content-Length: 0\r\n" if method == b"POST" else b""
-        message = method + b" " + self._prefix + path + self._common + b"\r\n" + headers + body + b"\r\n"
+        message = self._message(method, path, headers + body)
         async with self._slots:
             while True:
-                connection = self._idle.pop() if self._idle else await self._connect()
-                sent_s = asyncio.get_running_loop().time()
+                connection = self._idle.pop() if self._idle else await self._open(lambda: _Connection(self))
                 try:
-                    status, kept, content = await connection.ask(message, self._timeout_s)
+                    answer = await connection.ask(message, self._timeout_s)
                 except NoAnswer as error:
                     if error.stale:
                         continue
@@ -160,14 +171,28 @@ class Connections:
                     self._idle.append(connection)
                 else:
                     connection.close()
-                return Answer(status, kept, content, sent_s)
+                return answer
 
-    async def _connect(self) -> _Connection:
+    async def listen(
+        self, path: bytes, headers: bytes, hear: Callable[[dict[str, Any]], None], ended: Callable[[Stream], None]
+    ) -> Stream:
+        """Ask for a stream on a connection of its own, beyond the limit; `hear` and `ended` as `Stream` says.
+
+        Raises:
+            NoAnswer: nobody is there.
+        """
+        message = self._message(b"GET", path, headers)
+        return await self._open(lambda: Stream(message, hear, ended))
+
+    def _message(self, method: bytes, path: bytes, headers: bytes) -> bytes:
+        return method + b" " + self._prefix + path + self._common + b"\r\n" + headers + b"\r\n"
+
+    async def _open(self, make: Callable[[], Opened]) -> Opened:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 _, connection = await loop.create_connection(
-                    lambda: _Connection(self),
+                    make,
                     self._host,
                     self._port,
                     ssl=self._tls,

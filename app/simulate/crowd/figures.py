@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from app.simulate.crowd.journeys import Journey, Outcome
 from app.simulate.crowd.plan import Kind
-from app.simulate.crowd.record import IN_LINE, Act, Event, Recording
+from app.simulate.crowd.record import HELD, IN_LINE, Act, Event, Recording
 
 ARRIVAL_SLOTS = 20
 HISTOGRAM_BARS = 16
@@ -251,8 +251,10 @@ def _compare(answer: Event, after_s: float, admitted_s: float | None, end_s: flo
 
 
 def is_error(event: Event) -> bool:
-    """Whether nothing came back, or a refusal."""
-    return event.act is not Act.GIVE_UP and (event.http == 0 or event.http >= 400)
+    """Whether nothing came back, or a refusal; that the gate holds somebody is none."""
+    if event.act is Act.GIVE_UP or event.status == HELD:
+        return False
+    return event.http == 0 or event.http >= 400
 
 
 def errors_of(events: Iterable[Event]) -> dict[str, int]:

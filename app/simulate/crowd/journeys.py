@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.simulate.crowd.plan import Kind, Visitor
-from app.simulate.crowd.record import ADMITTED, IN_LINE, Act, Event
+from app.simulate.crowd.record import ADMITTED, IN_LINE, NEED_NOT_WAIT, Act, Event
 
 JOINING_S = 30.0
 """Whoever has asked for a place for this long without getting one has been kept out."""
 LATE_PLAYER_S = 1.0
 """A turn missed after the player itself was this late says nothing about the service."""
+ASIDE = frozenset({Act.GATE, Act.PAGE, Act.LISTEN})
+"""What says nothing about a place, but for a pass that comes along from the gate."""
 NOT_YET = "not-your-turn"
 """How an answer to entering too early reads."""
 
@@ -55,6 +57,11 @@ class Place:
     """…and before this; None: not seen to have come."""
     left_s: float | None = None
     """When the visitor began to leave it, or gave up."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last answer said that it counts no more."""
+        return bool(self.answers) and self.answers[-1].status not in IN_LINE | ADMITTED
 
     @property
     def was_passed(self) -> bool:
@@ -118,8 +125,10 @@ def _is_about(answer: Event, place: Place) -> bool:
 
 
 def _gives_new_place(answer: Event, held: Place | None) -> bool:
-    """Whether a reload may give another place: the line was started anew, or the player let the turn run out itself."""
-    if answer.act is not Act.RELOAD or held is None:
+    """Whether an answer may give another place: the line was started anew, or the player let the turn run out itself."""
+    if answer.act is Act.GATE and (held is None or held.left_s is not None or held.is_over):
+        return True  # let straight in at the gate
+    if answer.act not in (Act.RELOAD, Act.GATE) or held is None:
         return False
     return answer.epoch > held.epoch or answer.lag_s > LATE_PLAYER_S
 
@@ -137,11 +146,13 @@ def outcome_of(visitor: Visitor, events: Sequence[Event], places: Sequence[Place
     """How the visit stands after these events of one visitor, which are in order."""
     if not events:
         return Outcome.NOT_COME
-    entered = any(event.act in (Act.ENTER, Act.RENEW) and event.http == 200 for event in events)
+    entered = any(event.told and event.status == "entered" for event in events)
     if any(event.act is Act.LEAVE and event.http == 204 for event in events):
         return Outcome.SERVED if entered else Outcome.GAVE_UP
     if events[-1].act is Act.GIVE_UP:
         return Outcome.GAVE_UP
+    if not places and events[-1].status in NEED_NOT_WAIT:
+        return Outcome.SERVED
     last = _last_word(events, places)
     if last is None or not places or (last.act is Act.JOIN and not last.told):
         return _without_place(events, last)
@@ -159,7 +170,7 @@ def outcome_of(visitor: Visitor, events: Sequence[Event], places: Sequence[Place
 def _last_word(events: Sequence[Event], places: Sequence[Place]) -> Event | None:
     """The last answer that says how things stand: not that the service is away for a moment, nor about a former place."""
     for event in reversed(events):
-        if not 200 <= event.http < 500 or event.http == 429:
+        if not 200 <= event.http < 500 or event.http == 429 or (event.act in ASIDE and not event.told):
             continue
         if not event.told or not places or _is_about(event, places[-1]):
             return event

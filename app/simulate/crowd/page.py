@@ -8,11 +8,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.errors import StanchionError
 from app.simulate.crowd.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, charts_of
-from app.simulate.crowd.checks import Verdict
 from app.simulate.crowd.figures import Figures
 from app.simulate.crowd.journeys import Journey, Outcome
 from app.simulate.crowd.record import Recording
 from app.simulate.crowd.terminal import SLOW_PLAYER_S, ended_by, told_estimates, told_verdict, too_slow
+from app.simulate.crowd.verdicts import Verdict
 
 _HERE = Path(__file__).parent
 

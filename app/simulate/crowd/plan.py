@@ -65,6 +65,8 @@ class Visitor(NamedTuple):
     """How long the visit inside lasts."""
     reload_every: int
     """How many polls the reloading let pass between two reloads."""
+    listens: bool = False
+    """Whether the room's news are listened to, and polls are few meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Wish:
     """On average."""
     mix: Mapping[Kind, float] = field(default_factory=lambda: DEFAULT_MIX)
     """The kinds' shares, in any unit."""
+    listening: float = 0.0
+    """How many of a hundred listen to the room's news."""
 
 
 def plan_crowd(wish: Wish) -> list[Visitor]:
@@ -89,6 +93,8 @@ def plan_crowd(wish: Wish) -> list[Visitor]:
     arrivals = sorted(_arrival(wish.shape, random.random()) * wish.over_s for _ in range(wish.visitors))
     kinds = [kind for kind, count in apportion(wish.visitors, wish.mix).items() for _ in range(count)]
     random.shuffle(kinds)
+    listeners = round(wish.visitors * wish.listening / 100)
+    listening = set(Random(wish.seed).sample(range(1, wish.visitors + 1), listeners))
     return [
         Visitor(
             number,
@@ -98,6 +104,7 @@ def plan_crowd(wish: Wish) -> list[Visitor]:
             reaction_s=random.uniform(0.0, 1.0),
             stay_s=wish.stay_s * random.uniform(0.2, 1.8),
             reload_every=random.randint(1, 4),
+            listens=number in listening,
         )
         for number, (arrives_s, kind) in enumerate(zip(arrivals, kinds, strict=True), 1)
     ]

@@ -9,6 +9,7 @@ from app.simulate.crowd.caller import Caller, RunClock
 from app.simulate.crowd.connections import Connections
 from app.simulate.crowd.plan import Wish, plan_crowd
 from app.simulate.crowd.record import End, Event, Recording
+from app.simulate.crowd.site import site_at
 from app.simulate.crowd.tally import Tally
 from app.simulate.crowd.visit import Visit
 from app.simulate.crowd.watching import Watcher, first_of
@@ -25,22 +26,34 @@ class Player:
     """One run of a crowd against one room."""
 
     def __init__(
-        self, wish: Wish, room: str, urls: Sequence[str], *, token: str | None = None, connections: int = 512
+        self,
+        wish: Wish,
+        room: str,
+        urls: Sequence[str],
+        *,
+        token: str | None = None,
+        connections: int = 512,
+        sites: Sequence[str] = (),
     ) -> None:
         """
         Args:
             urls: the service's replicas; visitors are spread over them.
             token: the operator's, to know the room's limits.
             connections: how many may be open in all.
+            sites: addresses behind the gate, where visitors begin; none: they go to the room itself.
 
         Raises:
             InvalidInput: a URL or the token cannot be used.
         """
-        each = max(1, connections // len(urls))
+        addresses = len(urls) + len(sites)
+        each = max(1, connections // addresses)
         self._pools = [Connections(url, each) for url in urls]
+        self._sites = [site_at(url, each) for url in sites]
         self._watcher = Watcher(urls, room, token)
         self._room = room
-        self.recording = Recording(wish, room, list(urls), plan_crowd(wish), connections=each * len(urls))
+        self.recording = Recording(
+            wish, room, list(urls), plan_crowd(wish), connections=each * addresses, sites=list(sites)
+        )
         self.tally = Tally(wish.visitors)
         self._visits: list[Visit] = []
 
@@ -67,7 +80,8 @@ class Player:
     async def _play(self, clock: RunClock, time_limit_s: float, stop: asyncio.Event, show: Show) -> None:
         recording, run = self.recording, secrets.token_hex(6)
         for visitor in recording.visitors:
-            self._visits.append(Visit(Caller(visitor, self._room, run, self._pools, clock, self._note), clock))
+            caller = Caller(visitor, self._room, run, self._pools, clock, self._note, self._sites)
+            self._visits.append(Visit(caller, clock))
         background = [
             asyncio.ensure_future(self._watcher.watch(clock, recording.samples)),
             asyncio.ensure_future(self._show(clock, show)),
@@ -80,6 +94,9 @@ class Player:
             for task in (crowd, *background):
                 task.cancel()
             results = await asyncio.gather(crowd, *background, return_exceptions=True)
+        for ear in filter(None, (visit.ear for visit in self._visits)):
+            recording.heard += ear.heard
+            recording.setbacks += ear.setbacks
         for result in results:
             if isinstance(result, Exception):
                 raise result
@@ -100,7 +117,7 @@ class Player:
 
     async def clear_away(self) -> int:
         """Let everybody who is still in line or inside leave, so that no ghosts stay behind; how many could not."""
-        left = [visit.caller for visit in self._visits if not visit.over and visit.caller.token]
+        left = [visit.caller for visit in self._visits if not visit.over and visit.caller.has_place]
         clock, gone = RunClock(), 0
 
         def note(event: Event) -> None:
@@ -122,5 +139,5 @@ class Player:
 
     def close(self) -> None:
         """Hang up."""
-        for pool in self._pools:
+        for pool in (*self._pools, *(site.pool for site in self._sites)):
             pool.close()

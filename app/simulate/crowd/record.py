@@ -20,12 +20,22 @@ class Act(StrEnum):
     ENTER = "enter"
     RENEW = "renew"
     LEAVE = "leave"
+    GATE = "gate"
+    """Asking for the site, behind the gate."""
+    PAGE = "page"
+    """Opening the waiting page, where the gate has led to."""
+    LISTEN = "listen"
+    """Opening a stream of the room's news; the answer is the first of them."""
     GIVE_UP = "give-up"
     """Closing the page without a word: nothing is sent."""
 
 
 IN_LINE = frozenset({"waiting", "paused", "passed"})
 ADMITTED = frozenset({"active", "entered"})
+HELD = "held"
+"""The gate lets this visitor not through; what it says to those whom it does let through is in `Event.status`."""
+NEED_NOT_WAIT = frozenset({"bypass", "open"})
+"""Let through by a rule of the room, or because the store is lost and the room says so: nobody's turn."""
 
 
 class Event(NamedTuple):
@@ -63,6 +73,23 @@ class Event(NamedTuple):
     def lag_s(self) -> float:
         """How much later than meant the request went out, on the player's side: its own slowness, and the wait for a connection."""
         return max(0.0, self.sent_s - self.due_s)
+
+
+class News(NamedTuple):
+    """What a stream says of the room."""
+
+    epoch: int
+    edge: int
+    paused: bool
+
+
+class Setback(NamedTuple):
+    """A stream that took back what it had said."""
+
+    visitor: int
+    at_s: float
+    before: News
+    after: News
 
 
 class Sample(NamedTuple):
@@ -107,6 +134,9 @@ class Recording:
     visitors: list[Visitor]
     events: list[Event] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    heard: int = 0
+    """News that came by streams."""
+    setbacks: list[Setback] = field(default_factory=list)
     limits: Limits | None = None
     """None: not known."""
     no_limits_because: str = ""
@@ -117,3 +147,5 @@ class Recording:
     cpu_s: float = 0.0
     """Processor time of the player."""
     connections: int = 0
+    sites: list[str] = field(default_factory=list)
+    """Addresses behind the gate where visitors begin; none: they go to the room itself."""

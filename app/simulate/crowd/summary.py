@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from app.simulate.crowd.checks import Verdict
 from app.simulate.crowd.figures import Estimates, Figures, Spread
 from app.simulate.crowd.record import Recording
+from app.simulate.crowd.verdicts import Verdict
 
 
 def summary_of(recording: Recording, figures: Figures, verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -14,10 +14,12 @@ def summary_of(recording: Recording, figures: Figures, verdicts: Sequence[Verdic
     return {
         "room": recording.room,
         "urls": recording.urls,
+        "throughGate": recording.sites,
         "visitors": wish.visitors,
         "seed": wish.seed,
         "shape": wish.shape,
         "overSeconds": wish.over_s,
+        "listening": wish.listening,
         "ended": recording.ended,
         "tookSeconds": round(recording.took_s, 3),
         "limits": limits

@@ -2,8 +2,8 @@
 
 from collections import Counter, deque
 
-from app.simulate.crowd.journeys import NOT_YET
-from app.simulate.crowd.record import ADMITTED, IN_LINE, Act, Event
+from app.simulate.crowd.journeys import ASIDE, NOT_YET
+from app.simulate.crowd.record import ADMITTED, HELD, IN_LINE, Act, Event
 
 RECENT_S = 5.0
 
@@ -33,7 +33,8 @@ class Tally:
         if event.visitor not in self._states:
             self.arrived += 1
             self._states[event.visitor] = ""
-        if (event.http == 0 and event.act is not Act.GIVE_UP) or event.http >= 500 or event.http == 429:
+        refused = event.http >= 500 or (event.http == 429 and event.status != HELD)
+        if refused or (event.http == 0 and event.act is not Act.GIVE_UP):
             self.errors += 1
         state = self._state(event)
         before = self._states[event.visitor]
@@ -42,7 +43,7 @@ class Tally:
         self._states[event.visitor] = state
         self.counts[before] -= 1
         self.counts[state] += 1
-        if event.act is Act.JOIN:
+        if event.act in (Act.JOIN, Act.GATE):
             self._joined_s[event.visitor] = event.sent_s
         if state in ("on turn", "inside") and event.visitor in self._joined_s:
             self.admitted += 1
@@ -57,6 +58,8 @@ class Tally:
             return "in line"
         if event.status in ADMITTED:
             return "inside" if event.status == "entered" else "on turn"
+        if event.act in ASIDE:
+            return None
         if event.status == "turned-away" or (200 <= event.http < 500 and event.http != 429):
             return "out"
         return None

@@ -6,10 +6,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from app.simulate.crowd.checks import Verdict
 from app.simulate.crowd.figures import ArrivalSlot, Bar, Estimates, Figures
 from app.simulate.crowd.journeys import Outcome
 from app.simulate.crowd.record import End, Recording
+from app.simulate.crowd.verdicts import Verdict
 
 BAR_WIDTH = 30
 SLOW_PLAYER_S = 1.0
