@@ -183,7 +183,7 @@ def _competitors(store: RunningStore) -> list[dict[str, object]]:
     with tempfile.TemporaryDirectory(prefix="stanchion-bench-") as folder:
         python = Path(folder) / "bin" / "python"
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        command = [python, "-m", "pip", "install", "--quiet", *PACKAGES]
+        command = [str(python), "-m", "pip", "install", "--quiet", *PACKAGES]
         subprocess.run(command, check=True, stderr=subprocess.PIPE, text=True)
         for name in COMPETITORS:
             store.client().flushall()
