@@ -149,6 +149,7 @@ PROBLEMS: Mapping[str, str] = {
     "too-many-codes": "Too many codes have been made or tried. Please try again in a few minutes.",
     "not-your-turn": "It is not your turn yet. This page tells you when it is.",
     "turn-over": "Your turn was over before you went in.",
+    "visit-barred": "The site has ended your visit, and you cannot take a new place for now.",
     "other": "That did not work. Please try again.",
 }
 """Why a place was not given, or the way in was not free, by the kind of the error."""

@@ -79,6 +79,16 @@ async def test_after_revoke_the_ticket_gives_no_new_place(client: httpx.AsyncCli
     assert (await client.post("/rooms/sale/join")).json()["position"] == 2, "strangers are not meant"
 
 
+async def test_after_revoke_the_page_without_scripts_says_why_there_is_no_new_place(client: httpx.AsyncClient) -> None:
+    form = {"Origin": "http://localhost:3000", "Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}
+    bearer, token = await inside(client)
+    await end(client, {"X-Waiting-Room-Pass": token}, "revoke")
+    refused = await client.post("/rooms/sale/join", headers=bearer | form)
+    assert (refused.status_code, refused.headers["location"]) == (303, "../sale?problem=visit-barred")
+    page = await client.get("/rooms/sale?problem=visit-barred", headers={"Accept-Language": "de"})
+    assert "Die Website hat Ihren Besuch beendet" in page.text
+
+
 @pytest.mark.parametrize(("how", "status"), [("end", 200), ("revoke", 403)])
 async def test_a_person_known_to_the_site_is_kept_out_on_every_device_after_revoke(
     app: tuple[httpx.AsyncClient, Services], how: str, status: int

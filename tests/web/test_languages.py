@@ -7,6 +7,7 @@ from babel.messages.pofile import read_po
 
 from app.web.languages import CATALOGUES, LANGUAGES, choose, in_unit, language
 from app.web.page_texts import COUNTED, PROBLEMS, STATES, WORDS
+from app.web.problems import STATUS_BY_KIND
 
 MESSAGES = {
     text
@@ -54,6 +55,10 @@ def test_every_catalogue_says_everything_and_nothing_else(tag: str) -> None:
             asked = message_id[1] if isinstance(message_id, tuple) else message_id
             assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", asked)), text
             assert "<" not in text
+
+
+def test_problems_have_the_names_that_errors_have() -> None:
+    assert set(PROBLEMS) - {"other"} <= set(STATUS_BY_KIND)
 
 
 def test_there_is_a_catalogue_for_every_language_and_no_other() -> None:
