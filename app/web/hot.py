@@ -119,7 +119,7 @@ class HotRoutes:
         own = [_JSON, _NO_STORE, (b"retry-after", b"%d" % reply.retry_after_s)]
         if b"origin" in headers:
             own += self._origins.cors_headers(headers)
-        if renewed and b"authorization" not in headers:
+        if renewed and _bearer(headers) is None:
             own.append(self._cookie(room, renewed.token, secure=self._secure(scope, headers)))
         return 200, reply.body, own
 
@@ -165,14 +165,19 @@ class HotRoutes:
         return 204, b"", self._origins.preflight_headers(headers)
 
     def _token(self, room: Room, headers: Headers) -> bytes | None:
-        authorization = headers.get(b"authorization")
-        if authorization is not None:
-            scheme, _, token = authorization.partition(b" ")
-            if scheme.lower() != b"bearer" or not token:
+        """The ticket that came along, by bearer or cookie.
+
+        Raises:
+            TicketRefused: there is an `Authorization` that is no ticket, and no cookie. With one it may be a password
+                that a proxy asks for besides, which is not for us.
+        """
+        token = _bearer(headers)
+        if token is None:
+            cookies = headers.get(b"cookie")
+            token = ticket_in_cookies(cookies, room.name_bytes) if cookies else None
+            if token is None and b"authorization" in headers:
                 raise TicketRefused("The Authorization header must be `Bearer` and the ticket.", reason="malformed")
-            return token.strip()
-        cookies = headers.get(b"cookie")
-        return ticket_in_cookies(cookies, room.name_bytes) if cookies else None
+        return token
 
     async def _live_ticket(self, room: Room, headers: Headers) -> tuple[bytes | None, Ticket | None]:
         """The ticket that came along, if it holds; one that does not is no reason to refuse a new place."""
@@ -199,6 +204,11 @@ class HotRoutes:
         own.append((b"content-type", PROBLEM_TYPE.encode()))
         own += self._origins.cors_headers(headers)
         return status, problem_body(status, error.title, error.message, kind=error.kind, extra=error.extra), own
+
+
+def _bearer(headers: Headers) -> bytes | None:
+    scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+    return token.strip() if token and scheme.lower() == b"bearer" else None
 
 
 def _back_to_page(room: Room, scope: Scope, own: list[tuple[bytes, bytes]], problem: str = "") -> Answer:

@@ -146,6 +146,19 @@ async def test_a_browser_keeps_its_place_in_a_cookie_out_of_reach_of_scripts(cli
     assert (await client.post("/join")).json()["position"] == 1
 
 
+async def test_a_password_that_a_proxy_asks_for_hides_no_place(client: httpx.AsyncClient) -> None:
+    browser = {"Authorization": "Basic YWRhOmxvdmVsYWNl", "Origin": "http://localhost:3000"}
+    nobody = await client.get("/status", headers=browser)
+    assert (nobody.status_code, nobody.json()["reason"]) == (401, "malformed")
+    for _ in range(2):
+        assert (await client.post("/join", headers=browser)).json()["position"] == 1
+    assert (await client.get("/status", headers=browser)).json()["position"] == 1
+    old = forged({"exp": int(time.time()) + 3600, "iat": int(time.time()) - 80_000})
+    client.cookies.clear()
+    renewed = await client.get("/status", headers=browser | {"Cookie": f"stanchion-ticket-default={old}"})
+    assert renewed.headers["set-cookie"].startswith("stanchion-ticket-default=")
+
+
 async def test_other_sites_pages_may_join_only_when_allowed(client: httpx.AsyncClient) -> None:
     refused = await client.post("/join", headers={"Origin": "https://evil.example"})
     assert refused.status_code == 403
