@@ -39,13 +39,17 @@ class Rooms:
         """One more whenever a room has come or gone."""
         self._looked_all_s = float("-inf")
 
+    def find(self, name: str) -> Room | None:
+        """A room by name, if there is one."""
+        return self._rooms.get(name)
+
     def get(self, name: str) -> Room:
         """A room by name.
 
         Raises:
             NotFound: there is none.
         """
-        room = self._rooms.get(name)
+        room = self.find(name)
         if room is None:
             raise NotFound(f"There is no room named {name!r}.")
         return room

@@ -7,7 +7,6 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.errors import NotFound
 from app.rooms.operator import SESSIONS_PAGE, VERBS
 from app.web.access import Access
 from app.web.admin_rooms import ROOM_PATTERN, WHO_HEADER, RoomState, described, operator_name
@@ -147,8 +146,8 @@ async def audit(request: Request) -> Response:
     name = request.path_params["room"]
     query, services = read_query(request, CountQuery), services_of(request)
     entries = await services.operator.audit(name, query.count)
-    if not entries and name not in {room.name for room in services.rooms.all()}:
-        raise NotFound(f"There is no room named {name!r}.")
+    if not entries:
+        services.rooms.get(name)
     log = AuditLog(entries=[AuditEntry(**{**entry, "at": _time(entry["at"])}) for entry in entries])
     return Response(log.model_dump_json(), headers=NO_STORE, media_type="application/json")
 

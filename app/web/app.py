@@ -79,22 +79,24 @@ class Application:
 
     def __init__(self, factory: ServicesFactory) -> None:
         self.services: Services | None = None
-        self._rest: ASGIApp
-        self._hot: HotRoutes | None = None
-        self._root_path = RootPath("")
-        self._gate: Gate | None = None
-        self._streams: Streams | None = None
         self.feed: Feed | None = None
+        self._rest: ASGIApp
+        self._ahead: tuple[Callable[[Scope], ASGIApp | None], ...] = ()
+        """What is asked before the router, in this order: whether it answers a request, and with what."""
 
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
             async with factory() as services, AsyncExitStack() as stack:
                 self.services = services
-                self._root_path = RootPath(services.settings.root_path)
-                self._hot = HotRoutes(services)
-                self._gate = Gate(services)
-                self._streams = Streams(services)
-                run_in_background(stack, "streams", self._streams.run)
+                streams = Streams(services)
+                root_path = services.settings.root_path
+                self._ahead = (
+                    *([RootPath(root_path).strip] if root_path else []),
+                    HotRoutes(services).find,
+                    Gate(services).find,
+                    streams.find,
+                )
+                run_in_background(stack, "streams", streams.run)
                 self.feed = Feed(services)
                 run_in_background(stack, "dashboard", self.feed.run)
                 self._rest = RequestContext(self.starlette, services.metrics)
@@ -120,20 +122,11 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            instead = self._root_path.strip(scope)
-            if instead is not None:
-                await instead(scope, receive, send)
-                return
-        if scope["type"] == "http" and self._hot is not None and self._gate is not None:
-            handler = self._hot.find(scope) or self._gate.find(scope)
-            if handler is not None:
-                await handler(scope, receive, send)
-                return
-        if scope["type"] == "http" and self._streams is not None:
-            room = self._streams.find(scope)
-            if room is not None:
-                await self._streams.serve(room, scope, receive, send)
-                return
+            for find in self._ahead:
+                answers = find(scope)
+                if answers is not None:
+                    await answers(scope, receive, send)
+                    return
         await self._rest(scope, receive, send)
 
 

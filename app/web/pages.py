@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.rooms.room import Room
-from app.services import Services
 from app.web.carry_models import CarryOffer
 from app.web.cookies import ticket_cookie
 from app.web.languages import LANGUAGES, Language, choose, language
@@ -31,7 +30,7 @@ YEAR_S = 365 * 86_400
 async def waiting_page(request: Request) -> Response:
     """The page of one room, for whoever the cookie says is asking."""
     services = services_of(request)
-    room = _room(services, request.path_params.get("room", "default"))
+    room = services.rooms.find(request.path_params.get("room", "default"))
     if room is None:
         speech = _language(request)
         unknown = {"language": speech, "words": page_texts(speech)["words"]}
@@ -87,10 +86,6 @@ def _remember(request: Request, response: Response, room: Room, state: PageState
     if state.renewed is not None:
         cookie = ticket_cookie(room.name_bytes, state.renewed.token, secure=secure, settings=services.settings)
         response.raw_headers.append((b"set-cookie", cookie))
-
-
-def _room(services: Services, name: str) -> Room | None:
-    return next((room for room in services.rooms.all() if room.name == name), None)
 
 
 _PAGE = {200: Answer("The page.", "text/html"), 404: Answer("There is no such room.", "text/html")}

@@ -27,8 +27,6 @@ class RootPath:
             What answers instead, when the prefix itself was asked for: its pages' links are relative to the folder.
         """
         path: str = scope["path"]
-        if not self._root or not path.startswith(self._root):
-            return None
         if path == self._root:
             query = scope["query_string"].decode("latin-1")
             return RedirectResponse(self._below + (f"?{query}" if query else ""), 308)

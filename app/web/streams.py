@@ -8,6 +8,7 @@ misses states and gets the newest one as soon as there is room. docs/adr/0012 sa
 
 import asyncio
 import json
+from functools import partial
 from random import uniform
 from typing import Any
 
@@ -19,6 +20,7 @@ from app.rooms.room import Room
 from app.services import Services
 from app.settings import ROOM_NAME_PATTERN
 from app.web.context import SAFE_HEADERS, request_id
+from app.web.hot import HotHandler
 from app.web.operations import Answer, Operation
 from app.web.places import render_serving
 from app.web.problems import PROBLEM_TYPE, problem_body, problem_headers, status_of
@@ -160,13 +162,14 @@ class Streams:
         self._some = asyncio.Event()
         services.metrics.streams_open.set_function(lambda: self._open)
 
-    def find(self, scope: Scope) -> Room | None:
-        """The room whose events a request is for, if it is for any."""
+    def find(self, scope: Scope) -> HotHandler | None:
+        """The handler of a request for a room's events, if it is one; asked before the router."""
         path: str = scope["path"]
         if not path.endswith("/events") or scope["method"] not in ("GET", "HEAD"):
             return None
         name = "default" if path == "/events" else path.removeprefix("/rooms/").removesuffix("/events")
-        return next((room for room in self._services.rooms.all() if room.name == name), None)
+        room = self._services.rooms.find(name)
+        return None if room is None else partial(self._serve, room)
 
     async def run(self) -> None:
         """Keep every stream up to date until the service stops; asleep while there is none."""
@@ -183,7 +186,7 @@ class Streams:
                 self._some.clear()
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def serve(self, room: Room, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, room: Room, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request with a stream, until its reader or this replica goes."""
         rid = request_id(next((value for name, value in scope["headers"] if name == b"x-request-id"), b""))
         refusal = self._refusal(room)
