@@ -43,7 +43,9 @@ from app.web.gate.gate import Gate
 from app.web.hot import HotRoutes
 from app.web.openapi import openapi_document
 from app.web.operations import Operation, routes_of
+from app.web.origins import Origins
 from app.web.problems import on_hang_up, on_http_exception, on_stanchion_error, on_unexpected_error
+from app.web.proxies import Proxies
 from app.web.root_path import RootPath, redirect_slashes
 from app.web.static_files import static_files
 from app.web.streams import Streams
@@ -100,7 +102,12 @@ class Application:
                 self.feed = Feed(services)
                 run_in_background(stack, "dashboard", self.feed.run)
                 self._rest = RequestContext(self.starlette, services.metrics)
-                yield {"services": services, "dashboard": self.feed}
+                yield {
+                    "services": services,
+                    "proxies": Proxies(services.settings),
+                    "origins": Origins(services.settings),
+                    "dashboard": self.feed,
+                }
 
         self.starlette = Starlette(
             routes=[

@@ -23,12 +23,12 @@ from app.web.bodies import NO_STORE, answer, read_body, validate
 from app.web.carry_models import CarryOffer, CarryQuery, OfferLook, QrPicture, TakenOver, Takeover
 from app.web.cookies import ticket_cookie, ticket_in_cookies
 from app.web.operations import Answer, Operation, services_of
-from app.web.origins import Origins
+from app.web.origins import origins_of
 from app.web.page_forms import back_to_page, is_page_form, posted_by_page
 from app.web.page_target import onward
 from app.web.pages import room_page
 from app.web.places import render_place
-from app.web.proxies import Proxies
+from app.web.proxies import is_https, proxies_of
 from app.web.qr import qr_code
 from app.web.sessions import page_aware, ticket_for
 from app.web.targets import checked_target
@@ -63,18 +63,17 @@ async def take_over(request: Request) -> Response:
     room = services.rooms.get(request.path_params["room"])
     from_browser = b"origin" in headers or b"sec-fetch-site" in headers
     if from_browser:
-        Origins(services.settings).check_change(headers)
-    proxies = Proxies(services.settings)
+        origins_of(request).check_change(headers)
     code = await _code(request)
-    issued, target = await services.carrying.take(room, code, proxies.address(request.scope), _idempotency_key(request))
+    address = proxies_of(request).address(request.scope)
+    issued, target = await services.carrying.take(room, code, address, _idempotency_key(request))
     await _give_up_own(request, services, room, issued.ticket)
     target = checked_target(target or "", room.settings, request.headers.get("host", ""))
     response = (
         back_to_page(request, target=target) if posted_by_page(request) else _taken(services, room, issued, target)
     )
-    if (from_browser or is_page_form(headers)) and Origins(services.settings).from_own_page(headers):
-        secure = proxies.is_https(request.scope, headers)
-        cookie = ticket_cookie(room.name_bytes, issued.token, secure=secure, settings=services.settings)
+    if (from_browser or is_page_form(headers)) and origins_of(request).from_own_page(headers):
+        cookie = ticket_cookie(room.name_bytes, issued.token, secure=is_https(request), settings=services.settings)
         response.headers.append("set-cookie", cookie.decode("latin-1"))
     return response
 
@@ -94,7 +93,7 @@ async def ticket_holder(request: Request) -> tuple[Room, Ticket]:
     if token is None:
         headers = dict(request.scope["headers"])
         if request.method != "GET":
-            Origins(services.settings).check_change(headers)
+            origins_of(request).check_change(headers)
         token = ticket_in_cookies(headers.get(b"cookie", b""), room.name_bytes)
     if not token:
         raise TicketRefused("Send the ticket as `Authorization: Bearer …`; POST /join gives one.", reason="missing")
@@ -107,12 +106,11 @@ def _page_address(request: Request, room: Room) -> str:
     Raises:
         InvalidInput: by a name that would fit into no picture.
     """
-    settings = services_of(request).settings
-    secure = Proxies(settings).is_https(request.scope, dict(request.scope["headers"]))
     host = request.headers.get("host", "localhost")
     if len(host) > MAX_HOST:
         raise InvalidInput(f"No host's name has more than {MAX_HOST} characters.")
-    return f"{'https' if secure else 'http'}://{host}{settings.root_path}/rooms/{room.name}"
+    root_path = services_of(request).settings.root_path
+    return f"{'https' if is_https(request) else 'http'}://{host}{root_path}/rooms/{room.name}"
 
 
 def _shown(page: str, made: Offer) -> CarryOffer:

@@ -11,8 +11,8 @@ from app.tickets.passes import Pass
 from app.web.bodies import NO_STORE
 from app.web.cookies import CARRIER, pass_cookie, passes_in_cookies
 from app.web.operations import Answer, Operation, services_of
-from app.web.origins import Origins
-from app.web.proxies import Proxies
+from app.web.origins import origins_of
+from app.web.proxies import is_https, proxies_of
 
 HOW_HEADER = "x-waiting-room-end"
 END, REVOKE = "end", "revoke"
@@ -25,10 +25,8 @@ async def end_visit(request: Request) -> Response:
     how = request.headers.get(HOW_HEADER, END).strip().lower()
     if how not in (END, REVOKE):
         raise InvalidInput("`X-Waiting-Room-End` may be `end` or `revoke`.")
-    headers = dict(request.scope["headers"])
-    proxies = Proxies(services.settings)
-    secure = proxies.is_https(request.scope, headers)
-    held = await _held_pass(request, room, proxies, secure=secure)
+    headers, secure = dict(request.scope["headers"]), is_https(request)
+    held = await _held_pass(request, room, secure=secure)
     act = services.visits.revoke if how == REVOKE else services.visits.leave
     await act(room, Visitor(held.epoch, held.position))
     response = Response(status_code=204, headers=NO_STORE)
@@ -38,7 +36,7 @@ async def end_visit(request: Request) -> Response:
     return response
 
 
-async def _held_pass(request: Request, room: Room, proxies: Proxies, *, secure: bool) -> Pass:
+async def _held_pass(request: Request, room: Room, *, secure: bool) -> Pass:
     """The pass in the header, or the first good one in the cookies.
 
     Raises:
@@ -46,17 +44,16 @@ async def _held_pass(request: Request, room: Room, proxies: Proxies, *, secure: 
         Forbidden: a page of another site asks. What a trusted proxy passes on are the headers of the visitor's own
             request to the site, which may well have come from a page elsewhere.
     """
-    services = services_of(request)
     headers = dict(request.scope["headers"])
     carried = headers.get(CARRIER)
-    if carried is None and not proxies.trusts_sender(request.scope):
-        Origins(services.settings).check_change(headers)
+    if carried is None and not proxies_of(request).trusts_sender(request.scope):
+        origins_of(request).check_change(headers)
     cookies = headers.get(b"cookie", b"")
     tokens = [carried] if carried is not None else passes_in_cookies(cookies, room.name_bytes, secure=secure)
     refused = PassRefused("Send the pass of the visit as `X-Waiting-Room-Pass`, or in its cookie.", reason="missing")
     for token in tokens:
         try:
-            held = await services.passes.verify(token)
+            held = await services_of(request).passes.verify(token)
         except PassRefused as error:
             refused = error
             continue

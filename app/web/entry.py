@@ -5,11 +5,10 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from app.rooms.room import Room
-from app.services import Services
 from app.tickets.passes import IssuedPass
 from app.web.operations import services_of
 from app.web.page_target import site_of
-from app.web.proxies import Proxies
+from app.web.proxies import is_https
 from app.web.queries import with_parameter, without_parameter
 from app.web.targets import checked_target, default_target
 
@@ -39,11 +38,7 @@ async def way_on(request: Request, room: Room, issued: IssuedPass | None) -> str
         or not room.settings.gate.page_lives_apart
     ):
         return target
-    if parts.scheme != "https" and _is_https(request, services):
+    if parts.scheme != "https" and is_https(request):
         return target  # a code that opens the site is not sent in clear where it need not be
     code = await services.entries.make(room, issued, parts.netloc.lower())
     return with_parameter(without_parameter(target, ENTRY_PARAMETER), ENTRY_PARAMETER, code)
-
-
-def _is_https(request: Request, services: Services) -> bool:
-    return Proxies(services.settings).is_https(request.scope, dict(request.scope["headers"]))

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from app.services import Services
 from app.web.access import Access
 from app.web.operator_access import allow
-from app.web.origins import Origins
+from app.web.origins import origins_of
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -86,16 +86,14 @@ def _dispatch(methods: Mapping[str, Operation]) -> Handler:
 
 def readable_elsewhere(request: Request, response: Response) -> Response:
     """The response, which a page of an allowed other origin may read."""
-    origins = Origins(services_of(request).settings)
-    response.raw_headers.extend(origins.cors_headers(dict(request.scope["headers"])))
+    response.raw_headers.extend(origins_of(request).cors_headers(dict(request.scope["headers"])))
     return response
 
 
 async def _preflight(request: Request) -> Response:
     """What a browser asks before a page of another origin may send a ticket."""
     response = Response(status_code=204)
-    origins = Origins(services_of(request).settings)
-    response.raw_headers.extend(origins.preflight_headers(dict(request.scope["headers"])))
+    response.raw_headers.extend(origins_of(request).preflight_headers(dict(request.scope["headers"])))
     return response
 
 

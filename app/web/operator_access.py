@@ -17,7 +17,7 @@ from app.operators.sessions import SESSION_S, OperatorSession
 from app.services import Services
 from app.settings import Settings
 from app.web.access import Access, bearer_token, given_token, is_token_of, require_access
-from app.web.proxies import Proxies
+from app.web.proxies import is_https, proxies_of
 
 CSRF_HEADER = "x-csrf-token"
 
@@ -47,7 +47,7 @@ async def allow(request: Request, access: Access, services: Services) -> None:
         return
     # It may be a guess at the admin token. Those at other routes are counted apart: a worker with an old token of its own
     # keeps no operator out.
-    address, tries = Proxies(settings).address(request.scope), services.sign_ins.tries
+    address, tries = proxies_of(request).address(request.scope), services.sign_ins.tries
     caller = address if access is Access.ADMIN else f"{access.value} {address}"
     tries.check(caller)
     try:
@@ -60,7 +60,7 @@ async def allow(request: Request, access: Access, services: Services) -> None:
 
 async def session_of(request: Request, services: Services) -> OperatorSession | None:
     """The session that the request's cookie stands for."""
-    value = request.cookies.get(_cookie_name(services.settings, secure=_is_https(request, services)))
+    value = request.cookies.get(_cookie_name(services.settings, secure=is_https(request)))
     return await services.sign_ins.session(value) if value else None
 
 
@@ -104,7 +104,7 @@ def forget_session(response: Response, request: Request, services: Services) -> 
 
 
 def _set_cookie(response: Response, value: str, age_s: int, request: Request, services: Services) -> None:
-    secure = _is_https(request, services)
+    secure = is_https(request)
     name = _cookie_name(services.settings, secure=secure)
     attributes: dict[str, Any] = {"httponly": True, "samesite": "strict", "secure": secure, "path": None}
     response.set_cookie(name, value, max_age=age_s, **attributes)
@@ -114,7 +114,3 @@ def _cookie_name(settings: Settings, *, secure: bool) -> str:
     """Different for deployments that share a host; over HTTPS a name that browsers take from HTTPS only."""
     name = "stanchion-admin-" + sha256(settings.deployment.encode()).hexdigest()[:8]
     return "__Secure-" + name if secure else name
-
-
-def _is_https(request: Request, services: Services) -> bool:
-    return Proxies(services.settings).is_https(request.scope, dict(request.scope["headers"]))

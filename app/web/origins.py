@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from starlette.requests import Request
+
 from app.errors import Forbidden
 from app.settings import Settings
 
@@ -71,3 +73,9 @@ class Origins:
         """Whether a page of our own host asks, so that a cookie may be set for it."""
         origin = headers.get(b"origin", b"")
         return origin.partition(b"://")[2] == headers.get(b"host", b"\0")
+
+
+def origins_of(request: Request) -> Origins:
+    """The deployment's origins, for handlers behind the router."""
+    origins: Origins = request.state.origins
+    return origins

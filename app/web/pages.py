@@ -20,7 +20,7 @@ from app.web.page_target import COOKIE as TARGET_COOKIE
 from app.web.page_target import Onward, onward
 from app.web.page_texts import page_texts
 from app.web.page_view import page_view
-from app.web.proxies import Proxies
+from app.web.proxies import is_https
 
 LANGUAGE_COOKIE = "stanchion-language"
 FIRST_COOKIE = "stanchion-first-"
@@ -69,9 +69,7 @@ def first_ahead(request: Request, room: Room, state: PageState) -> int:
 
 def _remember(request: Request, response: Response, room: Room, state: PageState, first: int, way: Onward) -> None:
     """The page's cookies: the language chosen, where the bar started, where to go, a renewed ticket."""
-    services = services_of(request)
-    headers = dict(request.scope["headers"])
-    secure = Proxies(services.settings).is_https(request.scope, headers)
+    services, secure = services_of(request), is_https(request)
     kept_s = services.settings.ticket_ttl
     usual: dict[str, Any] = {"secure": secure, "httponly": True, "samesite": "lax"}
     chosen = request.query_params.get("lang")

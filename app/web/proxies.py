@@ -5,6 +5,8 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
+from starlette.requests import Request
+
 from app.settings import IPNetwork, Settings
 
 
@@ -43,6 +45,17 @@ class Proxies:
             if forwarded is not None:
                 return forwarded.split(b",")[-1].strip() == b"https"
         return bool(scope["scheme"] == "https")
+
+
+def proxies_of(request: Request) -> Proxies:
+    """The deployment's proxies, for handlers behind the router."""
+    proxies: Proxies = request.state.proxies
+    return proxies
+
+
+def is_https(request: Request) -> bool:
+    """Whether the visitor's own connection is encrypted, for handlers behind the router."""
+    return proxies_of(request).is_https(request.scope, dict(request.scope["headers"]))
 
 
 def _hops(scope: Mapping[str, Any]) -> list[str]:

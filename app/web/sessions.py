@@ -19,9 +19,9 @@ from app.web.bodies import NO_STORE, Wire, answer
 from app.web.cookies import CARRIER, pass_cookie, pass_in_cookies, ticket_in_cookies
 from app.web.entry import way_on
 from app.web.operations import Answer, Handler, Operation, services_of
-from app.web.origins import Origins
+from app.web.origins import origins_of
 from app.web.page_forms import back_to_page, is_page_form, posted_by_page
-from app.web.proxies import Proxies
+from app.web.proxies import is_https
 
 TICKET, PASS = "ticket", "pass"
 
@@ -111,7 +111,7 @@ async def visitor_of(request: Request, cookies: Sequence[str]) -> tuple[Room, Vi
     headers = dict(request.scope["headers"])
     if CARRIER in headers:
         return room, await _pass_holder(services, room, headers[CARRIER])
-    Origins(services.settings).check_change(headers)
+    origins_of(request).check_change(headers)
     refused: Unauthorized = TicketRefused(
         "Send the ticket as `Authorization: Bearer …`; POST /join gives one.", reason="missing"
     )
@@ -124,16 +124,14 @@ async def visitor_of(request: Request, cookies: Sequence[str]) -> tuple[Room, Vi
 
 
 async def _cookie_holder(request: Request, room: Room, kind: str, otherwise: Unauthorized) -> Visitor:
-    services, headers = services_of(request), dict(request.scope["headers"])
-    cookie = headers.get(b"cookie", b"")
+    cookie = dict(request.scope["headers"]).get(b"cookie", b"")
     if kind == TICKET:
         token = ticket_in_cookies(cookie, room.name_bytes)
     else:
-        secure = Proxies(services.settings).is_https(request.scope, headers)
-        token = pass_in_cookies(cookie, room.name_bytes, secure=secure)
+        token = pass_in_cookies(cookie, room.name_bytes, secure=is_https(request))
     if not token:
         raise otherwise
-    return await (_ticket_holder if kind == TICKET else _pass_holder)(services, room, token)
+    return await (_ticket_holder if kind == TICKET else _pass_holder)(services_of(request), room, token)
 
 
 async def ticket_for(services: Services, room: Room, token: bytes) -> Ticket:
@@ -181,11 +179,9 @@ def _answer(room: Room, admission: Admission, target: str | None = None) -> Resp
 
 def _with_pass_cookie(request: Request, response: Response, room: Room, issued: IssuedPass | None) -> Response:
     """Give a browser on a page of our own host its pass as a cookie, too, or take it away."""
-    settings, headers = services_of(request).settings, dict(request.scope["headers"])
     if _from_own_page(request):
-        secure = Proxies(settings).is_https(request.scope, headers)
         token, max_age_s = (issued.token, issued.claims.expires_s - issued.claims.issued_s) if issued else (b"", 0)
-        cookie = pass_cookie(room.name_bytes, token, secure=secure, max_age_s=max_age_s)
+        cookie = pass_cookie(room.name_bytes, token, secure=is_https(request), max_age_s=max_age_s)
         response.headers.append("set-cookie", cookie.decode("latin-1"))
     return response
 
@@ -194,7 +190,7 @@ def _from_own_page(request: Request) -> bool:
     """Whether a browser asks, on a page of our own host."""
     headers = dict(request.scope["headers"])
     from_browser = b"origin" in headers or b"sec-fetch-site" in headers or is_page_form(headers)
-    return from_browser and Origins(services_of(request).settings).from_own_page(headers)
+    return from_browser and origins_of(request).from_own_page(headers)
 
 
 def _time(ms: int) -> datetime:

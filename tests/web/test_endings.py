@@ -80,7 +80,11 @@ async def test_after_revoke_the_ticket_gives_no_new_place(client: httpx.AsyncCli
 
 
 async def test_after_revoke_the_page_without_scripts_says_why_there_is_no_new_place(client: httpx.AsyncClient) -> None:
-    form = {"Origin": "http://localhost:3000", "Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}
+    form = {
+        "Origin": "http://localhost:3000",
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Accept": "text/html",
+    }
     bearer, token = await inside(client)
     await end(client, {"X-Waiting-Room-Pass": token}, "revoke")
     refused = await client.post("/rooms/sale/join", headers=bearer | form)

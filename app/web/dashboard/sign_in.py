@@ -14,7 +14,7 @@ from app.web.dashboard.pages import html
 from app.web.operations import services_of
 from app.web.operator_access import forget_session, refuse_other_sites, remember_session, require_csrf, session_of
 from app.web.problems import problem_headers, status_of
-from app.web.proxies import Proxies
+from app.web.proxies import proxies_of
 
 log = get_logger(__name__)
 
@@ -44,7 +44,7 @@ async def sign_in(request: Request) -> Response:
     to, name = _page(fields.get("to", "")), " ".join(fields.get("name", "").split())
     if len(name) > MAX_NAME or not name.isprintable():
         return html(request, "admin_sign_in.html", 400, to=to, trouble=f"A name has at most {MAX_NAME} characters.")
-    address = Proxies(services.settings).address(request.scope)
+    address = proxies_of(request).address(request.scope)
     try:
         cookie = await services.sign_ins.sign_in(fields.get("token", "").strip(), name, address)
     except (SignInRefused, TooManyTries) as error:
