@@ -1,4 +1,4 @@
-"""Reading JSON bodies and query strings into models, and writing models out; camelCase on the wire."""
+"""Reading JSON bodies, query strings and the like into models, and writing models out; camelCase on the wire."""
 
 import json
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from starlette.responses import Response
 from app.errors import InvalidInput
 
 NO_STORE = {"cache-control": "no-store"}
+MAX_IDEMPOTENCY_KEY = 200
 
 
 class Wire(BaseModel):
@@ -70,6 +71,20 @@ def validate(model: type[M], data: Any) -> M:
         first = problems[0]
         where = f"{first['field']}: " if first["field"] else ""
         raise InvalidInput(f"The request is not as it should be: {where}{first['problem']}.", errors=problems) from None
+
+
+def idempotency_key(headers: Mapping[bytes, bytes]) -> str | None:
+    """The caller's `Idempotency-Key`, if there is one.
+
+    Raises:
+        InvalidInput: it is empty or too long.
+    """
+    raw = headers.get(b"idempotency-key")
+    if raw is None:
+        return None
+    if not 0 < len(raw) <= MAX_IDEMPOTENCY_KEY:
+        raise InvalidInput(f"An Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY} characters.")
+    return raw.decode("latin-1")
 
 
 def answer(content: BaseModel | Mapping[str, Any], status: int = 200, **headers: str) -> Response:

@@ -19,7 +19,7 @@ from app.services.visits import Visitor
 from app.settings import ROOM_NAME_PATTERN
 from app.tickets.tickets import IssuedTicket, Ticket
 from app.web.access import bearer_token
-from app.web.bodies import NO_STORE, answer, read_body, validate
+from app.web.bodies import NO_STORE, answer, idempotency_key, read_body, validate
 from app.web.carry_models import CarryOffer, CarryQuery, OfferLook, QrPicture, TakenOver, Takeover
 from app.web.cookies import ticket_cookie, ticket_in_cookies
 from app.web.operations import Answer, Operation, services_of
@@ -34,7 +34,6 @@ from app.web.sessions import page_aware, ticket_for
 from app.web.targets import checked_target
 
 MAX_FORM_BYTES = 2000
-MAX_IDEMPOTENCY_KEY = 200
 MAX_HOST = 300
 
 
@@ -66,7 +65,7 @@ async def take_over(request: Request) -> Response:
         origins_of(request).check_change(headers)
     code = await _code(request)
     address = proxies_of(request).address(request.scope)
-    issued, target = await services.carrying.take(room, code, address, _idempotency_key(request))
+    issued, target = await services.carrying.take(room, code, address, idempotency_key(headers))
     await _give_up_own(request, services, room, issued.ticket)
     target = checked_target(target or "", room.settings, request.headers.get("host", ""))
     response = (
@@ -135,13 +134,6 @@ async def _code(request: Request) -> str:
         raise InvalidInput("A form with a code is shorter.")
     fields = parse_qs(raw.decode("latin-1"))
     return validate(Takeover, {"code": fields.get("code", [""])[0]}).code
-
-
-def _idempotency_key(request: Request) -> str | None:
-    key = request.headers.get("idempotency-key")
-    if key is not None and not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
-        raise InvalidInput(f"An Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY} characters.")
-    return key
 
 
 async def _give_up_own(request: Request, services: Services, room: Room, taken: Ticket) -> None:

@@ -10,12 +10,13 @@ from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
 
-from app.errors import InvalidInput, StanchionError, StoreUnavailable, TicketRefused
+from app.errors import StanchionError, StoreUnavailable, TicketRefused
 from app.logs import get_logger
 from app.metrics import HotSeries
 from app.rooms.room import Room
 from app.services import Services
 from app.tickets.tickets import Ticket
+from app.web.bodies import idempotency_key
 from app.web.context import NOSNIFF, request_id
 from app.web.cookies import ticket_cookie, ticket_in_cookies
 from app.web.origins import Origins
@@ -30,8 +31,6 @@ Headers = Mapping[bytes, bytes]
 HotHandler = Callable[[Scope, Receive, Send], Awaitable[None]]
 Answer = tuple[int, bytes, list[tuple[bytes, bytes]]]
 """Status, body, and the headers that are the route's own."""
-
-MAX_IDEMPOTENCY_KEY = 200
 
 _JSON = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")
@@ -135,7 +134,7 @@ class HotRoutes:
             guest = lambda: self._guests.of(  # noqa: E731  # evaluated only when a new place is wanted
                 room, headers.get(b"x-identity-token"), self._proxies.address(scope)
             )
-        issued = await self._visits.join(room, live, _idempotency_key(headers), guest)
+        issued = await self._visits.join(room, live, idempotency_key(headers), guest)
         if issued is not None:
             token, live = issued.token, issued.ticket
         assert token is not None and live is not None  # noqa: S101  # join returns None only for a live ticket
@@ -215,12 +214,3 @@ def _back_to_page(room: Room, scope: Scope, own: list[tuple[bytes, bytes]], prob
     """Send the browser back to the page, which then shows the place, or why there is none."""
     page = b"./" if scope["path"] == "/join" else b"../" + room.name_bytes
     return 303, b"", [*own, (b"location", page + page_query(scope, problem).encode())]
-
-
-def _idempotency_key(headers: Headers) -> str | None:
-    raw = headers.get(b"idempotency-key")
-    if raw is None:
-        return None
-    if not 0 < len(raw) <= MAX_IDEMPOTENCY_KEY:
-        raise InvalidInput(f"An Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY} characters.")
-    return raw.decode("latin-1")
