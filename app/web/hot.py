@@ -22,7 +22,7 @@ from app.web.cookies import ticket_cookie, ticket_in_cookies
 from app.web.origins import Origins
 from app.web.page_forms import is_page_form, page_query
 from app.web.places import render_place, render_serving
-from app.web.problems import PROBLEM_TYPE, problem_body, problem_headers, status_of
+from app.web.problems import plain_problem
 from app.web.proxies import Proxies
 
 log = get_logger(__name__)
@@ -193,16 +193,8 @@ class HotRoutes:
         return b"set-cookie", ticket_cookie(room.name_bytes, token, secure=secure, settings=self._settings)
 
     def _refusal(self, error: StanchionError, headers: Headers) -> Answer:
-        status = status_of(error)
-        own = [
-            (name.encode(), value.encode())
-            for name, value in problem_headers(
-                status, retry_after_s=error.retry_after_s, reason=str(error.extra.get("reason", ""))
-            )
-        ]
-        own.append((b"content-type", PROBLEM_TYPE.encode()))
-        own += self._origins.cors_headers(headers)
-        return status, problem_body(status, error.title, error.message, kind=error.kind, extra=error.extra), own
+        status, body, own = plain_problem(error)
+        return status, body, own + self._origins.cors_headers(headers)
 
 
 def _bearer(headers: Headers) -> bytes | None:

@@ -104,6 +104,15 @@ def problem_headers(status: int, *, retry_after_s: float | None, reason: str = "
         yield "retry-after", str(max(1, math.ceil(retry_after_s)))
 
 
+def plain_problem(error: StanchionError) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+    """An error as status, body and headers, for callers that write plain ASGI."""
+    status, reason = status_of(error), str(error.extra.get("reason", ""))
+    headers = [(b"content-type", PROBLEM_TYPE.encode())]
+    for name, value in problem_headers(status, retry_after_s=error.retry_after_s, reason=reason):
+        headers.append((name.encode(), value.encode()))
+    return status, problem_body(status, error.title, error.message, kind=error.kind, extra=error.extra), headers
+
+
 def kind_uri(kind: str) -> str:
     """The `type` of a problem: a stable name that programs may compare."""
     return kind if kind == "about:blank" else f"urn:stanchion:problem:{kind}"

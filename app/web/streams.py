@@ -23,7 +23,7 @@ from app.web.context import SAFE_HEADERS, request_id
 from app.web.hot import HotHandler
 from app.web.operations import Answer, Operation
 from app.web.places import render_serving
-from app.web.problems import PROBLEM_TYPE, problem_body, problem_headers, status_of
+from app.web.problems import plain_problem
 from app.web.rooms import unknown_room
 
 LOOK_EVERY_S = 0.05
@@ -191,7 +191,10 @@ class Streams:
         rid = request_id(next((value for name, value in scope["headers"] if name == b"x-request-id"), b""))
         refusal = self._refusal(room)
         if refusal is not None:
-            await _refuse(refusal, rid, send)
+            status, body, headers = plain_problem(refusal)
+            headers += [(b"x-request-id", rid), *SAFE_HEADERS]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
             return
         start: Message = {"type": "http.response.start", "status": 200, "headers": [*_HEADERS, (b"x-request-id", rid)]}
         if scope["method"] == "HEAD":
@@ -231,14 +234,3 @@ class Streams:
                 "No more streams are opened here for now; ask for the status instead.", retry_after_s=BUSY_RETRY_S
             )
         return None
-
-
-async def _refuse(error: StoreUnavailable | TooBusy, rid: bytes, send: Send) -> None:
-    status = status_of(error)
-    body = problem_body(status, error.title, error.message, kind=error.kind, extra=error.extra)
-    headers = [
-        (name.encode(), value.encode()) for name, value in problem_headers(status, retry_after_s=error.retry_after_s)
-    ]
-    headers += [(b"content-type", PROBLEM_TYPE.encode()), (b"x-request-id", rid), *SAFE_HEADERS]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
