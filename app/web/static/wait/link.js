@@ -21,19 +21,17 @@ export class Link {
     this.leading = false;
     this.streaming = false;
     this.failures = 0;
-    const name = `stanchion ${new URL(urls.status, location.href).pathname}`;
-    this.name = name;
-    this.channel = "BroadcastChannel" in window ? new BroadcastChannel(name) : null;
+    this.name = `stanchion ${new URL(urls.status, location.href).pathname}`;
+    this.channel = "BroadcastChannel" in window ? new BroadcastChannel(this.name) : null;
   }
 
   start(againS, place) {
     this.againS = againS;
-    this.place = place;
-    this.channel?.addEventListener("message", ({ data }) => this.#told(data));
+    this.channel?.addEventListener("message", ({ data }) => this.#take(data));
     this.channel?.postMessage({ place });
     document.addEventListener("visibilitychange", () => this.#seen());
     window.addEventListener("online", () => this.#back());
-    window.addEventListener("offline", () => this.#offline());
+    window.addEventListener("offline", () => this.#tell({ online: false }));
     window.addEventListener("pageshow", (event) => event.persisted && this.#back());
     if (navigator.locks) this.#compete(!document.hidden);
     else this.#lead();
@@ -86,10 +84,6 @@ export class Link {
     if (!this.leading) return;
     this.#open();
     this.#schedule(0);
-  }
-
-  #offline() {
-    this.#tell({ online: false });
   }
 
   #open() {
@@ -166,10 +160,6 @@ export class Link {
 
   #tell(news) {
     this.channel?.postMessage(news);
-    this.#take(news);
-  }
-
-  #told(news) {
     this.#take(news);
   }
 

@@ -134,7 +134,12 @@ async function enter() {
   const againS = await passage.enter();
   if (againS === null) return;
   link.ask();
-  if (againS) setTimeout(() => enterByItself((turnCame = true)), againS * (1 + Math.random()) * 1000);
+  if (againS) setTimeout(tryAgain, againS * (1 + Math.random()) * 1000);
+}
+
+function tryAgain() {
+  turnCame = true;
+  enterByItself();
 }
 
 // The live region speaks when the visitor has come half way again, and at most once a minute.

@@ -8,8 +8,7 @@ export class Passage {
     this.target = target;
     this.texts = texts;
     this.complain = complain;
-    // The same for every press on this page: pressing again after a lost answer gives no second place, and the same.
-    this.key = Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-");
+    this.key = newKey();
   }
 
   // Returns the place, or null when there is none.
@@ -71,6 +70,8 @@ export class Passage {
       if (!answer.ok) {
         const problem = await answer.json().catch(() => ({}));
         this.complain(problems[(problem.type ?? "").split(":").pop()] ?? problems.other);
+      } else {
+        this.key = newKey();  // what is asked for next is something new, such as a place after this one's turn
       }
       return answer;
     } catch {
@@ -78,4 +79,9 @@ export class Passage {
       return null;
     }
   }
+}
+
+// The same for every press until one is answered: pressing again after a lost answer gives no second place, and the same.
+function newKey() {
+  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-");
 }
