@@ -1,6 +1,6 @@
 // Asking before something is done that hurts; what hurts most wants the room's name typed.
 
-import { el, put } from "./dom.js";
+import { bad, el, put } from "./dom.js";
 
 const yes = el("button", { type: "submit", value: "yes" });
 const no = el("button", { type: "button", class: "quiet" }, "Cancel");
@@ -45,14 +45,25 @@ export function confirm({ heading, lines, action, danger = false, typed = null, 
 
 // Do something once, however often its button is pressed meanwhile; what goes wrong is said.
 // The button is not disabled for it, which would take the focus away from whoever uses the keyboard.
-export async function doing(button, work, say) {
+export async function doing(button, work) {
   if (button.getAttribute("aria-disabled") === "true") return;
   button.setAttribute("aria-disabled", "true");
   try {
     await work();
   } catch (error) {
-    say(error.message);
+    bad(error.message);
   } finally {
     button.removeAttribute("aria-disabled");
   }
+}
+
+export function onPress(button, work) {
+  button.addEventListener("click", () => doing(button, work));
+}
+
+// A button beside others of its kind: `of` tells them apart for those who cannot see which row it is in.
+export function pressed(words, tone, of, work) {
+  const button = el("button", { type: "button", class: tone || null }, words, el("span", { class: "unseen" }, ` ${of}`));
+  onPress(button, work);
+  return button;
 }

@@ -28,8 +28,21 @@ export function figure(list, name, title = null) {
   return (text) => put(value, text);
 }
 
+// Let `list` hold just these, in this order. What stays is not touched, so that it keeps the focus and what is open in
+// it; when the focus goes with its node, the list has it.
+export function arrange(list, nodes) {
+  const focused = list.contains(document.activeElement);
+  for (const node of [...list.children]) if (!nodes.includes(node)) node.remove();
+  nodes.forEach((node, place) => {
+    if (list.children[place] !== node) list.insertBefore(node, list.children[place] ?? null);
+  });
+  if (focused && !list.contains(document.activeElement)) list.focus();
+}
+
 export function toast(text, tone = "good") {
   const node = el("p", { "data-tone": tone }, text);
   find("toasts").append(node);
   setTimeout(() => node.remove(), tone === "bad" ? 15000 : 6000);
 }
+
+export const bad = (message) => toast(message, "bad");

@@ -1,13 +1,13 @@
 // Which locks are held, by whom, for how long still, and how many wait.
 
 import { call } from "./api.js";
-import { el, figure, find, put } from "./dom.js";
+import { arrange, el, figure, find, put } from "./dom.js";
 import { every } from "./every.js";
 import { Feed } from "./feed.js";
 import { duration, number } from "./format.js";
 
 const SHOWN = 200;
-const rows = new Map();
+let rows = new Map();
 
 class Row {
   constructor(id) {
@@ -45,19 +45,10 @@ async function refresh() {
   find("trouble").hidden = true;
   const more = held.total > held.locks.length ? ` The first ${number(held.locks.length)} are shown.` : "";
   put(find("count"), `${number(held.total)} ${held.total === 1 ? "lock is" : "locks are"} held.${more}`);
-  const ids = new Set(held.locks.map((lock) => lock.id));
-  for (const [id, row] of rows) {
-    if (ids.has(id)) continue;
-    row.node.remove();
-    rows.delete(id);
-  }
-  held.locks.forEach((lock, place) => {
-    if (!rows.has(lock.id)) rows.set(lock.id, new Row(lock.id));
-    const row = rows.get(lock.id);
-    row.show(lock);
-    const list = find("locks");
-    if (list.children[place] !== row.node) list.insertBefore(row.node, list.children[place] ?? null);
-  });
+  const before = rows;
+  rows = new Map(held.locks.map((lock) => [lock.id, before.get(lock.id) ?? new Row(lock.id)]));
+  for (const lock of held.locks) rows.get(lock.id).show(lock);
+  arrange(find("locks"), [...rows.values()].map((row) => row.node));
 }
 
 new Feed(() => {});

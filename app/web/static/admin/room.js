@@ -3,7 +3,7 @@
 import { call, data } from "./api.js";
 import { showAudit } from "./audit.js";
 import { Chart } from "./charts.js";
-import { confirm, doing } from "./dialog.js";
+import { confirm, onPress } from "./dialog.js";
 import { figure, find, put, set, toast } from "./dom.js";
 import { Feed } from "./feed.js";
 import { active, condition, duration, number, rate, wait } from "./format.js";
@@ -12,7 +12,6 @@ import { Settings } from "./settings.js";
 
 const HISTORY_EVERY_MS = 5000;
 const room = data.room;
-const bad = (message) => toast(message, "bad");
 const figures = {
   waiting: figure(find("figures"), "Waiting"),
   onTurn: figure(find("figures"), "On turn"),
@@ -107,10 +106,10 @@ function followAudit(now) {
 }
 
 function button(id, ask, work) {
-  find(id).addEventListener("click", () => doing(find(id), async () => {
+  onPress(find(id), async () => {
     const answer = ask === null ? true : await confirm(ask());
     if (answer !== null) await work(answer);
-  }, bad));
+  });
 }
 
 button("pause", () => ({
@@ -150,7 +149,7 @@ button("delete", () => ({
 find("delete").disabled = room === "default";
 
 find("span").addEventListener("change", drawCharts);
-find("audit-again").addEventListener("click", () => doing(find("audit-again"), () => showAudit(room), bad));
+onPress(find("audit-again"), () => showAudit(room));
 showAudit(room);
 new Feed(({ rooms }) => {
   const now = rooms.get(room);

@@ -1,8 +1,8 @@
 // All rooms at a glance.
 
 import { call, data } from "./api.js";
-import { confirm, doing } from "./dialog.js";
-import { el, figure, find, put, set, toast } from "./dom.js";
+import { confirm, onPress } from "./dialog.js";
+import { el, figure, find, put, set } from "./dom.js";
 import { Feed } from "./feed.js";
 import { active, condition, number, rate, wait } from "./format.js";
 
@@ -95,7 +95,7 @@ new Feed(({ rooms, changed, head }) => {
 });
 
 find("sought").addEventListener("input", sift);
-find("new").addEventListener("click", () => doing(find("new"), async () => {
+onPress(find("new"), async () => {
   const name = await confirm({
     heading: "A new room", action: "Make it",
     lines: ["It starts with the defaults: batches of ten every half minute. Pace and limits are set on its page."],
@@ -104,4 +104,4 @@ find("new").addEventListener("click", () => doing(find("new"), async () => {
   if (name === null) return;
   await call("POST", "rooms", { room: name });
   location.assign(`${data.root}admin/rooms/${name}`);
-}, (message) => toast(message, "bad")));
+});

@@ -2,14 +2,13 @@
 
 import { call } from "./api.js";
 import { confirm, doing } from "./dialog.js";
-import { find, toast } from "./dom.js";
+import { bad, find, toast } from "./dom.js";
 
 const form = find("settings");
 const NAMES = {
   ratePerMinute: "Rate a minute", maxActive: "Capacity", windowSize: "Batch", windowIntervalSeconds: "Seconds between batches",
   maxWaiting: "Most who may wait", sessionSeconds: "Seconds a session lasts", batches: "Batches pace the line",
 };
-const bad = (message) => toast(message, "bad");
 const say = (value) => (value === null ? "no limit or default" : String(value));
 
 export class Settings {
@@ -17,14 +16,15 @@ export class Settings {
     this.room = room;
     this.changed = changed;
     this.version = null;
+    this.settings = {};
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      doing(form.querySelector("button:not([type])"), () => this.send(), bad);
+      doing(form.querySelector("button:not([type])"), () => this.send());
     });
     find("settings-reload").addEventListener("click", () => this.load().catch((error) => bad(error.message)));
     find("message").addEventListener("submit", (event) => {
       event.preventDefault();
-      doing(find("message").querySelector("button"), () => this.sendMessage(), bad);
+      doing(find("message").querySelector("button"), () => this.sendMessage());
     });
   }
 
@@ -46,9 +46,12 @@ export class Settings {
   }
 
   async load() {
-    const state = await call("GET", `rooms/${this.room}`);
+    this.take(await call("GET", `rooms/${this.room}`));
+  }
+
+  take(state) {
     const message = find("message-text");
-    const old = this.settings?.look?.message ?? "";
+    const old = this.settings.look?.message ?? "";
     this.settings = state.settings;
     this.version = state.settingsVersion;
     for (const name of Object.keys(NAMES)) form.elements[name].value = String(state.settings[name] ?? "");
@@ -90,9 +93,7 @@ export class Settings {
   }
 
   async patch(settings) {
-    const state = await call("PATCH", `rooms/${this.room}`, { settings, expectedVersion: this.version });
-    this.version = state.settingsVersion;
-    await this.load();
+    this.take(await call("PATCH", `rooms/${this.room}`, { settings, expectedVersion: this.version }));
     this.changed();
   }
 }

@@ -1,8 +1,8 @@
 // Task queues: how deep they are, and what became of what failed for good.
 
 import { call } from "./api.js";
-import { confirm, doing } from "./dialog.js";
-import { el, figure, find, put, set, toast } from "./dom.js";
+import { confirm, onPress, pressed } from "./dialog.js";
+import { arrange, el, figure, find, put, set, toast } from "./dom.js";
 import { every } from "./every.js";
 import { Feed } from "./feed.js";
 import { duration, moment, number } from "./format.js";
@@ -10,7 +10,6 @@ import { duration, moment, number } from "./format.js";
 const STATES = ["ready", "delayed", "leased", "done", "dead"];
 const PAGE = 50;
 const times = (count) => (count === 1 ? "once" : `${number(count)} times`);
-const bad = (message) => toast(message, "bad");
 const cards = new Map();
 const counts = {
   pending: figure(find("counts"), "Pending"),
@@ -57,18 +56,18 @@ function choose(event, name) {
 }
 
 function letter(task) {
-  const retry = el("button", { type: "button", onclick: () => doing(retry, async () => {
+  const retry = pressed("Retry", "", task.id, async () => {
     await call("POST", `dead-letters/${encodeURIComponent(task.id)}/retry`);
     toast(`${task.id} is back in line.`);
     await refresh();
-  }, bad) }, "Retry", el("span", { class: "unseen" }, ` ${task.id}`));
-  const remove = el("button", { type: "button", class: "danger", onclick: () => doing(remove, async () => {
+  });
+  const remove = pressed("Delete…", "danger", task.id, async () => {
     const lines = [`${task.type} ${task.id} goes for good, with what it was to do.`];
     if (!(await confirm({ heading: "Delete this dead letter?", lines, action: "Delete", danger: true }))) return;
     await call("DELETE", `dead-letters/${encodeURIComponent(task.id)}`);
     toast(`${task.id} is deleted.`);
     await refresh();
-  }, bad) }, "Delete…", el("span", { class: "unseen" }, ` ${task.id}`));
+  });
   const why = task.reason === "lease" ? `its leases ran out ${times(task.leaseExpiries)}` : `failed ${times(task.retries)}`;
   return el("li", { class: "card plain", "data-id": task.id },
     el("h4", {}, task.type, " ", el("span", { class: "soft" }, task.id)),
@@ -81,11 +80,7 @@ function letter(task) {
 function showLetters(tasks) {
   const list = find("dead");
   const shown = new Map([...list.children].map((node) => [node.dataset.id, node]));
-  const wanted = tasks.map((task) => shown.get(task.id) ?? letter(task));
-  for (const node of [...list.children]) if (!wanted.includes(node)) node.remove();
-  wanted.forEach((node, place) => {
-    if (list.children[place] !== node) list.insertBefore(node, list.children[place] ?? null);
-  });
+  arrange(list, tasks.map((task) => shown.get(task.id) ?? letter(task)));
   find("no-dead").hidden = tasks.length > 0;
   find("retry-all").disabled = find("delete-all").disabled = tasks.length === 0;
 }
@@ -118,20 +113,20 @@ find("more").addEventListener("click", () => {
   pages += 1;
   refresh();
 });
-find("retry-all").addEventListener("click", () => doing(find("retry-all"), async () => {
+onPress(find("retry-all"), async () => {
   const lines = ["They go back in line with a clean slate, and their workers get them again."];
   if (!(await confirm({ heading: `Retry all dead letters of ${queue}?`, lines, action: "Retry all" }))) return;
   const { count } = await call("POST", `dead-letters/retry?queue=${encodeURIComponent(queue)}`);
   toast(`${number(count)} are back in line.`);
   await refresh();
-}, bad).then(refresh));
-find("delete-all").addEventListener("click", () => doing(find("delete-all"), async () => {
+});
+onPress(find("delete-all"), async () => {
   const lines = ["They go for good, with what they were to do."];
   if (!(await confirm({ heading: `Delete all dead letters of ${queue}?`, lines, action: "Delete all", danger: true, typed: queue }))) return;
   const { count } = await call("DELETE", `dead-letters?queue=${encodeURIComponent(queue)}`);
   toast(`${number(count)} are deleted.`);
   await refresh();
-}, bad).then(refresh));
+});
 
 const refresh = every(3000, refreshQueue);
 new Feed(({ head }) => {
