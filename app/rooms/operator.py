@@ -148,22 +148,33 @@ class Operator:
             name, settings, who, expected_version=version if expected_version is None else expected_version
         )
 
-    async def end(self, name: str, positions: list[int], who: str, *, bar_s: int = 0) -> int:
+    async def end(
+        self, name: str, positions: list[int], who: str, *, expected_epoch: int = 0, bar_s: int = 0
+    ) -> int:
         """End the visits of some positions of the present line; how many there were.
 
         Args:
+            expected_epoch: the line's epoch, so that positions of an earlier line end nobody's visit; 0: any.
             bar_s: how long their holders may take no new places; 0: they may at once.
+
+        Raises:
+            Conflict: the epoch is another one.
         """
         room = self._rooms.get(name)
         epoch = room.snapshot.epoch if room.snapshot else 1
+        if expected_epoch not in (0, epoch):
+            raise Conflict("These are positions of another line: it was started anew. Look again.", current=epoch)
         if bar_s > 0:
             await room.bars.put(epoch, positions, bar_s)
         return len(await room.sessions.end(epoch, positions, who))
 
-    async def sessions(self, name: str, offset: int = 0, count: int = SESSIONS_PAGE) -> SessionList:
-        """A page of the live sessions, those that end first before the others."""
+    async def sessions(
+        self, name: str, offset: int = 0, count: int = SESSIONS_PAGE, *, latest: bool = False
+    ) -> SessionList:
+        """A page of the live sessions: those that end first before the others, or last if the `latest` are wanted."""
         room = self._rooms.get(name)
-        reply = check(name, await self._store.run(SCRIPTS["sessions"], room.keys, {"offset": offset, "count": count}))
+        args = {"offset": offset, "count": count, "latest": int(latest)}
+        reply = check(name, await self._store.run(SCRIPTS["sessions"], room.keys, args))
         _, _, epoch, sessions, turns, front, *page = reply
         triples = (tuple(int(part) for part in item.decode().split(":")) for item in page)
         return SessionList(epoch, sessions, turns, front, tuple(SessionSeen(*triple) for triple in triples))

@@ -38,6 +38,9 @@ class EndWish(Wire):
     """Whose visits to end."""
 
     positions: list[int] = Field(min_length=1, max_length=1000, description="Positions of the present epoch.")
+    expected_epoch: int = Field(
+        default=0, ge=0, le=2**53, description="End them only if this is the present epoch (0: whichever is)."
+    )
     revoke: bool = Field(
         default=False, description="Also keep their holders from new places, as far as they can be told from others."
     )
@@ -59,7 +62,7 @@ class SessionRow(Wire):
 
 
 class SessionPage(Wire):
-    """Live sessions, those that end first before the others."""
+    """Live sessions."""
 
     epoch: int
     sessions: int = Field(description="How many there are in all.")
@@ -72,6 +75,7 @@ class PageQuery(Wire):
 
     offset: int = Field(default=0, ge=0, le=10_000_000, description="How many to step over.")
     count: int = Field(default=100, ge=1, le=SESSIONS_PAGE, description="How many to show.")
+    latest: bool = Field(default=False, description="Those that end last before the others, not first.")
 
 
 class CountQuery(Wire):
@@ -118,7 +122,9 @@ async def admit(request: Request) -> Response:
 async def sessions(request: Request) -> Response:
     """A page of live sessions."""
     query = read_query(request, PageQuery)
-    found = await services_of(request).operator.sessions(request.path_params["room"], query.offset, query.count)
+    found = await services_of(request).operator.sessions(
+        request.path_params["room"], query.offset, query.count, latest=query.latest
+    )
     rows = [
         SessionRow(
             session_id=f"{found.epoch}-{item.position}",
@@ -136,7 +142,11 @@ async def end(request: Request) -> Response:
     wish, services = await read_body(request, EndWish), services_of(request)
     bar_s = services.settings.ticket_ttl if wish.revoke else 0
     ended = await services.operator.end(
-        request.path_params["room"], wish.positions, operator_name(request), bar_s=bar_s
+        request.path_params["room"],
+        wish.positions,
+        operator_name(request),
+        expected_epoch=wish.expected_epoch,
+        bar_s=bar_s,
     )
     return answer(Ended(ended=ended))
 
@@ -219,7 +229,7 @@ OPERATIONS = (
         body=EndWish,
         path_patterns=ROOM_PATTERN,
         headers=WHO_HEADER,
-        problems=(400, 401, 403, 404, 410, 413, 503),
+        problems=(400, 401, 403, 404, 409, 410, 413, 503),
     ),
     Operation(
         "GET",

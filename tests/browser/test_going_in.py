@@ -9,7 +9,7 @@ from playwright.async_api import Page, Request, expect
 
 from app.rooms.gate import RoomGate
 from tests.browser.conftest import Visit
-from tests.browser.steps import Screenshot, answered_with, assert_accessible, fill_line, join, shows
+from tests.browser.steps import Screenshot, answered_with, ask_now, assert_accessible, fill_line, join, shows
 from tests.support.live import LiveApp
 from tests.support.looks import change
 
@@ -53,6 +53,19 @@ async def test_with_room_to_spare_the_button_leads_straight_in(live: LiveApp, vi
     await page.get_by_role("button", name="Take a place").click()
     await page.wait_for_url(live.url + WISH)
     assert "stanchion-pass-default" in await cookies_of(page)
+
+
+async def test_after_a_turn_that_was_not_taken_up_the_button_gives_a_new_place(live: LiveApp, visit: Visit) -> None:
+    page = await visit(HERE)
+    body = {"type": "urn:stanchion:problem:not-your-turn", "title": "x", "status": 409, "detail": "y"}
+    await page.route("**/rooms/default/enter?*", lambda route: route.fulfill(status=409, json=body))
+    await page.get_by_role("button", name="Take a place").click()
+    await shows(page, "active")
+    await live.services.operator.end("default", [1], "test")
+    await ask_now(page)
+    await shows(page, "ended")
+    await page.get_by_role("button", name="Take a place").click()
+    await expect(page.locator("#fact-position dd")).to_have_text("2")
 
 
 async def test_a_page_opened_in_the_middle_of_a_turn_shows_the_way_and_leaves_it_to_the_visitor(

@@ -158,6 +158,38 @@ async def test_the_operator_sees_counts_and_ends_sessions(two: Replicas) -> None
     assert (await one.post("/rooms/sale/enter", headers=bearer)).status_code == 200
 
 
+async def test_the_sessions_that_end_last_come_first_when_they_are_asked_for(two: Replicas) -> None:
+    (one, _), _ = two
+    await one.post(API, json={"room": "sale", "settings": {"maxActive": 9, "sessionSeconds": 60}}, headers=ADMIN)
+    for position in (1, 2, 3):
+        place = (await one.post("/rooms/sale/join")).json()
+        bearer = {"Authorization": f"Bearer {place['token']}"}
+        entered = (await one.post("/rooms/sale/enter", headers=bearer)).json()
+        assert (entered["position"], entered["sessionId"]) == (position, f"1-{position}")
+        await one.patch(f"{API}/sale", json={"settings": {"sessionSeconds": 60 * (position + 1)}}, headers=ADMIN)
+
+    async def listed(query: str) -> list[int]:
+        page = (await one.get(f"{API}/sale/sessions?{query}", headers=ADMIN)).json()["page"]
+        return [row["position"] for row in page]
+
+    assert await listed("count=2") == [1, 2]
+    assert await listed("count=2&latest=true") == [3, 2]
+    assert await listed("count=2&offset=2&latest=true") == [1]
+
+
+async def test_positions_of_a_line_that_was_started_anew_end_nobodys_visit(two: Replicas) -> None:
+    (one, _), _ = two
+    await one.post("/join")
+    assert (await one.post(f"{API}/default/reset", headers=ADMIN)).json()["epoch"] == 2
+    bearer = {"Authorization": f"Bearer {(await one.post('/join')).json()['token']}"}
+    assert (await one.post("/rooms/default/enter", headers=bearer)).status_code == 200
+    wish = {"positions": [1], "revoke": True, "expectedEpoch": 1}
+    assert (await one.post(f"{API}/default/sessions/end", json=wish, headers=ADMIN)).status_code == 409
+    assert (await one.post("/rooms/default/renew", headers=bearer)).status_code == 200
+    wish["expectedEpoch"] = 2
+    assert (await one.post(f"{API}/default/sessions/end", json=wish, headers=ADMIN)).json() == {"ended": 1}
+
+
 async def test_secrets_of_a_room_are_never_shown(two: Replicas) -> None:
     (one, _), _ = two
     secret = "a-secret-of-the-site-that-is-long-enough"

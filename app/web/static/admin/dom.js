@@ -21,11 +21,15 @@ export function set(node, name, value) {
   if (node.getAttribute(name) !== value) node.setAttribute(name, value);
 }
 
-// A figure with its name; the returned function changes it.
-export function figure(list, name, title = null) {
+// A figure with its name; the returned function changes it, and says beside the name how it is meant.
+export function figure(list, name) {
   const value = el("dd", {}, "–");
-  list.append(el("div", { title }, el("dt", {}, name), value));
-  return (text) => put(value, text);
+  const note = el("small");
+  list.append(el("div", {}, el("dt", {}, el("span", {}, name), " ", note), value));
+  return (text, meant = "") => {
+    put(value, text);
+    put(note, meant);
+  };
 }
 
 // Let `list` hold just these, in this order. What stays is not touched, so that it keeps the focus and what is open in

@@ -8,6 +8,7 @@ import { figure, find, put, set, toast } from "./dom.js";
 import { Feed } from "./feed.js";
 import { active, condition, duration, number, rate, wait } from "./format.js";
 import { History } from "./history.js";
+import { Sessions } from "./sessions.js";
 import { Settings } from "./settings.js";
 
 const HISTORY_EVERY_MS = 5000;
@@ -41,6 +42,7 @@ find("plots").append(...charts.map((chart) => chart.node));
 
 const history = new History(room);
 const settings = new Settings(room, () => showAudit(room));
+new Sessions(room, () => showAudit(room));
 let seen = null;
 let askedAt = -Infinity;
 let gone = null;
@@ -75,12 +77,12 @@ function show(now) {
   put(find("title"), now.title ?? "");
   find("title").hidden = !now.title;
   figures.waiting(number(now.waiting) + (now.maxWaiting ? ` of ${number(now.maxWaiting)}` : ""));
-  figures.onTurn(number(now.onTurn));
+  figures.onTurn(number(now.onTurn), now.counted ? "" : "at most: turns are not counted one by one here");
   figures.inside(number(now.inside));
   figures.wait(wait(now));
   figures.joins(rate(now.joinsPerMinute));
   figures.admitted(rate(now.admittedPerMinute));
-  figures.abandoned(rate(now.abandonedPerMinute));
+  figures.abandoned(rate(now.abandonedPerMinute), now.counted ? "" : "without turns that ran out, which are not counted here");
   figures.polls(rate(now.pollsPerSecond));
   const focused = document.activeElement;
   find("pause").hidden = now.paused;

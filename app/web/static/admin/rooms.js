@@ -18,6 +18,9 @@ const others = {
 };
 const cards = new Map();
 
+// Where batches alone pace a room, turns are not counted one by one.
+const atMost = (counted) => (counted ? "" : "at most");
+
 class Card {
   constructor(name) {
     this.icon = el("span", { "aria-hidden": "true" });
@@ -48,7 +51,7 @@ class Card {
     put(this.capacity, active(room) ?? "");
     this.capacity.hidden = active(room) === null;
     this.figures.waiting(number(room.waiting));
-    this.figures.onTurn(number(room.onTurn));
+    this.figures.onTurn(number(room.onTurn), atMost(room.counted));
     this.figures.inside(number(room.inside));
     this.figures.wait(wait(room));
     this.figures.joins(rate(room.joinsPerMinute));
@@ -72,7 +75,8 @@ function putInOrder() {
 
 new Feed(({ rooms, changed, head }) => {
   const sum = (name) => [...rooms.values()].reduce((total, room) => total + room[name], 0);
-  for (const [name, show] of Object.entries(totals)) show(number(sum(name)));
+  const counted = [...rooms.values()].every((room) => room.counted);
+  for (const [name, show] of Object.entries(totals)) show(number(sum(name)), name === "onTurn" ? atMost(counted) : "");
   for (const name of ["pending", "dead"]) {
     others[name](number(head.queues?.reduce((total, queue) => total + queue[name], 0)));
   }
