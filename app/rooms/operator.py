@@ -148,9 +148,7 @@ class Operator:
             name, settings, who, expected_version=version if expected_version is None else expected_version
         )
 
-    async def end(
-        self, name: str, positions: list[int], who: str, *, expected_epoch: int = 0, bar_s: int = 0
-    ) -> int:
+    async def end(self, name: str, positions: list[int], who: str, *, expected_epoch: int = 0, bar_s: int = 0) -> int:
         """End the visits of some positions of the present line; how many there were.
 
         Args:

@@ -3,7 +3,7 @@
 import gzip
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from app.web.operations import services_of
 TEMPLATES = Path(__file__).parent / "templates"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'{leads_to}; base-uri 'none'; frame-ancestors 'self'; "
+    "form-action 'self'{leads_to}; base-uri 'none'; frame-ancestors '{framed_by}'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 _PLAIN_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?")
@@ -41,13 +41,18 @@ def html(
             against the policy, too.
     """
     template = templates(services_of(request).settings.template_dir).select_template(names)
-    body = template.render(at=Addresses.of(request), **values).encode()
+    page = template.render(at=Addresses.of(request), **values)
     beyond = f" {leads_to}" if leads_to and _PLAIN_ORIGIN.fullmatch(leads_to) else ""
-    headers = {**HEADERS, "content-security-policy": POLICY.format(leads_to=beyond)}
+    policy = POLICY.format(leads_to=beyond, framed_by="self")
+    return sent(request, page, status, {**HEADERS, "content-security-policy": policy})
+
+
+def sent(request: Request, page: str, status: int, headers: Mapping[str, str]) -> Response:
+    """A page as an answer, compressed for those who accept it."""
+    body, encoding = page.encode(), {}
     if "gzip" in request.headers.get("accept-encoding", ""):
-        body = gzip.compress(body, compresslevel=5, mtime=0)
-        headers["content-encoding"] = "gzip"
-    return Response(body, status, headers=headers, media_type="text/html; charset=utf-8")
+        body, encoding = gzip.compress(body, compresslevel=5, mtime=0), {"content-encoding": "gzip"}
+    return Response(body, status, headers={**headers, **encoding}, media_type="text/html; charset=utf-8")
 
 
 @cache

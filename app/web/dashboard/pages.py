@@ -1,6 +1,5 @@
 """The dashboard's pages. Each comes with what it shows first; its scripts then keep it up to date."""
 
-import gzip
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,21 +10,17 @@ from app.errors import NotFound, Unauthorized
 from app.operators.sessions import OperatorSession
 from app.services import Services
 from app.settings import is_room_name
+from app.web import page_html
 from app.web.addresses import static_digest
 from app.web.bodies import NO_STORE, answer
 from app.web.dashboard.feed import Feed
 from app.web.operations import services_of
 from app.web.operator_access import refuse_other_sites, session_of
-from app.web.page_html import templates
 
 HEADERS: Mapping[str, str] = {
-    **NO_STORE,
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'",
+    **page_html.HEADERS,
+    "content-security-policy": page_html.POLICY.format(leads_to="", framed_by="none"),
     "vary": "cookie, accept-encoding",
-    "permissions-policy": "camera=(), geolocation=(), microphone=()",
-    "cross-origin-opener-policy": "same-origin",
     "x-robots-tag": "noindex",
 }
 
@@ -38,12 +33,9 @@ def root_of(request: Request) -> str:
 def html(request: Request, name: str, status: int = 200, **values: Any) -> Response:
     """One of the dashboard's templates as an answer."""
     root = root_of(request)
-    page = templates().get_template(name).render(root=root, static=f"{root}static/v-{static_digest()}", **values)
-    body, headers = page.encode(), dict(HEADERS)
-    if "gzip" in request.headers.get("accept-encoding", ""):
-        body = gzip.compress(body, compresslevel=5, mtime=0)
-        headers["content-encoding"] = "gzip"
-    return Response(body, status, headers=headers, media_type="text/html; charset=utf-8")
+    static = f"{root}static/v-{static_digest()}"
+    page = page_html.templates().get_template(name).render(root=root, static=static, **values)
+    return page_html.sent(request, page, status, HEADERS)
 
 
 async def page_for_operator(request: Request, template: str, **data: Any) -> Response:
