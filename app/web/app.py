@@ -124,7 +124,7 @@ class Application:
             lifespan=lifespan,
         )
         redirect_slashes(self.starlette.router)
-        self.starlette.state.openapi = openapi_document(OPERATIONS)
+        self.starlette.state.documents = health.Documents(openapi_document(OPERATIONS))
         self._rest = self.starlette
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,15 +1,16 @@
 """Health, metrics and the documents: what operators and their machines ask."""
 
-from functools import cache
-from pathlib import Path
+import json
+from functools import cached_property
+from typing import Any
 
-from jinja2 import Environment, FileSystemLoader
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.web.bodies import Wire, answer, read_query
+from app.web.bodies import NO_STORE, Wire, answer, read_query
 from app.web.operations import Answer, Operation, services_of
+from app.web.page_html import templates
 
 
 class Alive(Wire):
@@ -58,26 +59,35 @@ async def metrics(request: Request) -> Response:
     )
 
 
+class Documents:
+    """The OpenAPI document as data and as a page, each written once: strangers may ask for them, and it takes a while."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+
+    @cached_property
+    def data(self) -> bytes:
+        """As JSON."""
+        return json.dumps(self._document).encode()
+
+    @cached_property
+    def page(self) -> bytes:
+        """As HTML, made here: no scripts, nothing from other hosts."""
+        return templates().get_template("api.html").render(document=self._document).encode()
+
+
 async def openapi(request: Request) -> Response:
     """The OpenAPI document."""
-    return answer(request.app.state.openapi)
-
-
-@cache
-def _templates() -> Environment:
-    return Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
+    documents: Documents = request.app.state.documents
+    return Response(documents.data, headers=NO_STORE, media_type="application/json")
 
 
 async def docs(request: Request) -> Response:
-    """The OpenAPI document as a page, made here: no scripts, nothing from other hosts."""
-    page = _templates().get_template("api.html").render(document=request.app.state.openapi)
-    return Response(
-        page,
-        media_type="text/html; charset=utf-8",
-        headers={
-            "content-security-policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'"
-        },
-    )
+    """The OpenAPI document as a page."""
+    documents: Documents = request.app.state.documents
+    policy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'"
+    headers = {"content-security-policy": policy}
+    return Response(documents.page, headers=headers, media_type="text/html; charset=utf-8")
 
 
 OPERATIONS = (
