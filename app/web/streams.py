@@ -157,7 +157,8 @@ class Streams:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._settings = services.settings
-        self._feeds: dict[str, Feed] = {}
+        self._feeds: dict[Room, Feed] = {}
+        """By the room itself, not its name: one that is made anew under an old name is another."""
         self._open = 0
         self._some = asyncio.Event()
         services.metrics.streams_open.set_function(lambda: self._open)
@@ -172,16 +173,17 @@ class Streams:
         return None if room is None else partial(self._serve, room)
 
     async def run(self) -> None:
-        """Keep every stream up to date until the service stops; asleep while there is none."""
+        """Keep every stream up to date until its room or the service goes; asleep while there is none."""
         while True:
             await self._some.wait()
-            for feed in list(self._feeds.values()):
+            for room, feed in list(self._feeds.items()):
                 pushes = feed.pushes
-                await (feed.end() if self._services.draining else feed.step())
+                is_over = self._services.draining or self._services.rooms.find(room.name) is not room
+                await (feed.end() if is_over else feed.step())
                 if feed.pushes != pushes:
                     self._services.metrics.stream_pushes.inc()
                 if not feed.streams:
-                    self._feeds.pop(feed.room.name, None)
+                    self._feeds.pop(room, None)
             if not self._feeds:
                 self._some.clear()
             await asyncio.sleep(LOOK_EVERY_S)
@@ -221,9 +223,9 @@ class Streams:
             feed.streams.discard(stream)
 
     def _feed(self, room: Room) -> Feed:
-        feed = self._feeds.get(room.name)
+        feed = self._feeds.get(room)
         if feed is None:
-            feed = self._feeds[room.name] = Feed(room, self._services.clock, self._settings.stream_keep_alive)
+            feed = self._feeds[room] = Feed(room, self._services.clock, self._settings.stream_keep_alive)
         return feed
 
     def _refusal(self, room: Room) -> StoreUnavailable | TooBusy | None:

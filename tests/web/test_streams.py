@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from app.clock import Clock, SystemClock
+from app.rooms.settings import RoomSettings
 from app.services import Services, open_services
 from app.settings import Settings
 from app.web.app import Application, create_app
@@ -226,6 +227,23 @@ async def test_streams_end_when_the_replica_drains_and_new_ones_are_refused(serv
         services.draining = True
         await eventually(lambda: all(reader.ended for reader in crowd.readers))
         assert (await crowd.add()).status == 503
+
+
+async def test_streams_end_with_their_room_and_those_of_a_later_one_of_its_name_are_told_its_news(
+    server: RealServer,
+) -> None:
+    async with crowd_of(settings_for(server)) as (crowd, services, _):
+        await services.operator.create("sale", RoomSettings(), "test")
+        old = await crowd.add(path="/rooms/sale/events")
+        old.room.clear()  # so slow that its stream is still there when the next room is
+        await services.operator.delete("sale", "test")
+        await services.operator.create("sale", RoomSettings(), "test")
+        new = await crowd.add(path="/rooms/sale/events")
+        await services.operator.control("sale", "pause", "test")
+        await eventually(lambda: new.states[-1]["paused"])
+        old.room.set()
+        await eventually(lambda: old.ended)
+        assert [state["epoch"] for state in old.states] == [1]
 
 
 async def test_an_unknown_rooms_events_are_not_found(server: RealServer) -> None:
