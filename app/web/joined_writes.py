@@ -13,6 +13,7 @@ class JoinedWrites:
 
     def __init__(self, inner: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._inner = inner
+        self.is_closing = inner.is_closing  # asked with every answer, and the way through `__getattr__` is long
         self._call_soon = loop.call_soon
         self._pending: list[bytes] = []
 
@@ -31,7 +32,7 @@ class JoinedWrites:
         if self._pending:
             data = b"".join(self._pending)
             self._pending.clear()
-            if not self._inner.is_closing():
+            if not self.is_closing():
                 self._inner.write(data)
 
     def __getattr__(self, name: str) -> Any:
