@@ -45,7 +45,7 @@ class Grabbed(Wire):
 
     message: str
     task_id: str
-    task_number: int = Field(description="The queue's how manieth task it is.")
+    task_number: int = Field(description="Its number in the queue.")
     title: str
     status: str = "completed"
     grabbed_by: str = Field(description="The replica that did it (`APP_NAME`).")
