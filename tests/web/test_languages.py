@@ -5,9 +5,10 @@ import re
 import pytest
 from babel.messages.pofile import read_po
 
+from app import errors
+from app.errors import StanchionError
 from app.web.languages import CATALOGUES, LANGUAGES, choose, in_unit, language
 from app.web.page_texts import COUNTED, PROBLEMS, STATES, WORDS
-from app.web.problems import STATUS_BY_KIND
 
 MESSAGES = {
     text
@@ -58,7 +59,10 @@ def test_every_catalogue_says_everything_and_nothing_else(tag: str) -> None:
 
 
 def test_problems_have_the_names_that_errors_have() -> None:
-    assert set(PROBLEMS) - {"other"} <= set(STATUS_BY_KIND)
+    kinds = {
+        error.kind for error in vars(errors).values() if isinstance(error, type) and issubclass(error, StanchionError)
+    }
+    assert set(PROBLEMS) - {"other"} <= kinds
 
 
 def test_there_is_a_catalogue_for_every_language_and_no_other() -> None:
