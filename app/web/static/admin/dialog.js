@@ -63,7 +63,7 @@ export function onPress(button, work) {
 
 // A button beside others of its kind: `of` tells them apart for those who cannot see which row it is in.
 export function pressed(words, tone, of, work) {
-  const button = el("button", { type: "button", class: tone || null }, words, el("span", { class: "unseen" }, ` ${of}`));
+  const button = el("button", { type: "button", class: tone || null }, words, " ", el("span", { class: "unseen" }, of));
   onPress(button, work);
   return button;
 }
