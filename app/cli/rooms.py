@@ -1,6 +1,7 @@
 """`stanchion rooms …`: make, look at, steer and delete rooms of a running service."""
 
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -42,13 +43,27 @@ def _show(room: dict[str, Any], as_json: bool) -> None:
         return
     _table([room])
     settings = Table("setting", "value", title=f"settings of {room['room']}, version {room['settingsVersion']}")
-    for name, value in room["settings"].items():
-        settings.add_row(name, Text("default", style="dim") if value is None else Text(str(value)))
+    for name, value in _flattened(room["settings"]):
+        settings.add_row(name, Text("default", style="dim") if value is None else Text(_written(value)))
     Console().print(settings)
 
 
+def _flattened(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting by the name that `rooms set` takes: members of `look` and `gate` by dotted ones."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flattened(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _written(value: Any) -> str:
+    """A value as `rooms set` takes it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def _table(listed: list[dict[str, Any]]) -> None:
-    table = Table("room", "gate", "line", "waiting", "turns", "sessions", "served", "last", "epoch")
+    table = Table("room", "gate", "line", "waiting", "turns", "sessions", "edge", "last", "epoch")
     for room in listed:
         line = "[yellow]paused[/yellow]" if room["paused"] else "[green]moving[/green]"
         colour = _GATES.get(room["gate"], "white")

@@ -34,6 +34,9 @@ def test_rooms_are_made_steered_shown_and_deleted_from_a_terminal(
     rooms("set", "sale", "look.title=[/b] :x: [red]Sale")
     for where in (rooms("show", "sale"), rooms("audit", "sale")):
         assert "[/b] :x: [red]Sale" in where, "an operator's text is no markup"
+    shown = " ".join(rooms("show", "sale").replace("│", " ").split())
+    assert "gate.siteUrl https://shop.example/ gate.pageUrl default" in shown, "by the names that `set` takes"
+    assert "gate.bypass.paths []" in shown
     links = rooms("vip", "sale", "--count", "2", "--hours", "1").split()
     assert [link.partition("=")[0] for link in links] == ["https://shop.example/?waiting-room-vip"] * 2
     assert "is gone" in rooms("delete", "sale", "--yes")
