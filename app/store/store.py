@@ -7,7 +7,7 @@ one gets the text, which also teaches it (after a restart, a failover or a SCRIP
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from hashlib import sha1
@@ -16,7 +16,9 @@ from typing import Any, Literal, TypeVar
 from redis.exceptions import (
     BusyLoadingError,
     ClusterError,
+    NoPermissionError,
     NoScriptError,
+    OutOfMemoryError,
     ReadOnlyError,
     RedisClusterException,
     ResponseError,
@@ -43,6 +45,8 @@ T = TypeVar("T")
 
 REQUEST_LIMIT_S = 0.9
 """How long a caller waits at most, so that whoever is behind it has an answer within a second."""
+NODE_LIMIT_S = 0.7
+"""How long one node of a cluster may keep the answers of the others waiting."""
 QUIET_S = 2.0
 """The store counts as back once nothing has failed for this long."""
 
@@ -54,13 +58,16 @@ _AWAY = (
     RedisTimeoutError,
     BusyLoadingError,
     ReadOnlyError,
+    OutOfMemoryError,
+    NoPermissionError,
     ClusterError,
     SlotNotCoveredError,
     TryAgainError,
     OSError,
     TimeoutError,
 )
-_AWAY_PREFIXES = ("MASTERDOWN", "LOADING", "CLUSTERDOWN", "NOREPLICAS", "UNBLOCKED", "READONLY", "MISCONF", "OOM")
+_AWAY_PREFIXES = ("NOREPLICAS", "UNBLOCKED", "MISCONF", "BUSY", "WRONGTYPE", "ACL failure in script")
+"""Of errors that redis-py has no class of their own for."""
 
 
 @dataclass(frozen=True)
@@ -199,19 +206,34 @@ class Store:
         return await self.command(lambda: self._eval_many(prepared))
 
     async def _eval_many(self, prepared: Sequence[_Prepared]) -> list[Any]:
-        replies: list[Any] = [None] * len(prepared)
+        replies: list[Any] = [RedisTimeoutError("this node is too slow")] * len(prepared)
         groups: dict[str | None, list[int]] = {}
         for i, (_, _, packed) in enumerate(prepared):
             groups.setdefault(self._node_of(packed), []).append(i)
         for i in groups.pop(None, ()):
             replies[i] = SlotNotCoveredError("no node of the cluster serves this key")
-        await asyncio.gather(*(self._eval_group(prepared, places, replies) for places in groups.values()))
+        await self._all_or_late([self._eval_group(prepared, places, replies) for places in groups.values()])
         away = [error for reply in replies if (error := _away(reply)) is not None]
         if len(away) == len(replies):
             raise away[0]
         if away:
             self._count(away[0])
         return [reply if _away(reply) is None else StoreUnavailable() for reply in replies]
+
+    async def _all_or_late(self, works: Sequence[Coroutine[Any, Any, None]]) -> None:
+        """Do it all at once; what one of several nodes is too slow for goes on with nobody waiting."""
+        if len(works) == 1:
+            await works[0]
+            return
+        tasks = [asyncio.ensure_future(work) for work in works]
+        self._under_way.update(tasks)
+        for task in tasks:
+            task.add_done_callback(self._under_way.discard)
+        done, late = await asyncio.wait(tasks, timeout=NODE_LIMIT_S)
+        for task in late:
+            task.add_done_callback(_swallow)
+        for task in done:
+            task.result()
 
     async def _eval_group(self, prepared: Sequence[_Prepared], places: list[int], replies: list[Any]) -> None:
         """One node's scripts: all by digest in one go, then in another those whose text it did not know."""

@@ -1,12 +1,16 @@
 """A store that is down, hung, loading or locked answers `StoreUnavailable` soon, and is used again by itself."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
 
 from app.errors import StoreUnavailable
-from app.store import Script, Store
+from app.store import Call, Script, Store
 from tests.conftest import make_settings
 from tests.store.conftest import opened
 from tests.support.apps import running_app
@@ -113,3 +117,87 @@ async def test_a_read_only_server_is_away_until_it_takes_writes(own_server: Real
             await refused(store, add)
             client.execute_command("REPLICAOF", "NO", "ONE")
             assert await answers(store, add)
+
+
+def fill_up(client: Any) -> None:
+    client.config_set("maxmemory", "1")
+
+
+def make_room(client: Any) -> None:
+    client.config_set("maxmemory", "0")
+
+
+def forbid_writing(client: Any) -> None:
+    client.execute_command("ACL", "SETUSER", "default", "-incrby")
+
+
+def allow_writing(client: Any) -> None:
+    client.execute_command("ACL", "SETUSER", "default", "+incrby")
+
+
+def ask_for_copies(client: Any) -> None:
+    client.config_set("min-replicas-to-write", "1")
+
+
+def ask_for_none(client: Any) -> None:
+    client.config_set("min-replicas-to-write", "0")
+
+
+def put_something_else(client: Any) -> None:
+    client.hset("n", "a", "b")
+
+
+def take_it_away(client: Any) -> None:
+    client.delete("n")
+
+
+Step = Callable[[Any], None]
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        (fill_up, make_room),
+        (forbid_writing, allow_writing),
+        (ask_for_copies, ask_for_none),
+        (put_something_else, take_it_away),
+    ],
+    ids=["full", "without-the-right", "without-copies", "wrong-type"],
+)
+async def test_a_server_that_will_not_do_it_now_is_away_until_it_does(
+    own_server: RealServer, add: Script, begin: Step, end: Step
+) -> None:
+    with own_server.client() as client:
+        async with opened(own_server.url) as store:
+            assert await answers(store, add, "other")
+            begin(client)
+            await refused(store, add)
+            with pytest.raises(StoreUnavailable):
+                await store.run_many([Call(add, {"counter": "n"}, {"count": 1})])
+            end(client)
+            assert await answers(store, add)
+
+
+async def test_a_server_that_is_busy_with_a_script_is_away_until_it_is_done(
+    own_server: RealServer, add: Script
+) -> None:
+    with own_server.client() as client:
+        client.config_set("busy-reply-threshold", "20")
+
+        def keep_busy() -> None:
+            with own_server.client() as other, suppress(redis.RedisError):
+                other.eval("while true do end", 0)
+
+        async with opened(own_server.url) as store:
+            assert await answers(store, add)
+            busy = asyncio.create_task(asyncio.to_thread(keep_busy))
+
+            async def is_refused() -> bool:
+                with suppress(StoreUnavailable):
+                    return not await answers(store, add)
+                return True
+
+            await eventually(is_refused, within_s=SOON_S)
+            client.script_kill()
+            await busy
+            assert await eventually(lambda: answers(store, add))
