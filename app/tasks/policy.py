@@ -5,7 +5,7 @@ Pure functions, so that tables and properties can test them; the scripts get wha
 
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from app.errors import InvalidInput, TooLarge
 
@@ -68,7 +68,7 @@ def execute_at_ms(value: str | int | float) -> int:
         raise InvalidInput("executeAt must be milliseconds since 1970, or like 2026-07-01T12:00:00Z.") from None
     if moment.tzinfo is None:
         raise InvalidInput("executeAt names no time zone; end it with Z or an offset like +02:00.")
-    return max(0, int(moment.astimezone(UTC).timestamp() * 1000))
+    return max(0, int(moment.timestamp() * 1000))
 
 
 def check_size(what: str, text: str, limit: int) -> str:

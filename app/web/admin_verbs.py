@@ -1,7 +1,7 @@
 """The operator's way to what happens in a room: verbs, sessions, the audit log."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 from starlette.requests import Request
@@ -37,7 +37,9 @@ class Admitted(Wire):
 class EndWish(Wire):
     """Whose visits to end."""
 
-    positions: list[int] = Field(min_length=1, max_length=1000, description="Positions of the present epoch.")
+    positions: list[Annotated[int, Field(ge=1)]] = Field(
+        min_length=1, max_length=1000, description="Positions of the present epoch."
+    )
     expected_epoch: int = Field(
         default=0, ge=0, le=2**53, description="End them only if this is the present epoch (0: whichever is)."
     )
@@ -104,7 +106,7 @@ async def act(request: Request) -> Response:
     """Carry out the verb at the end of the path."""
     wish, services = await read_body(request, VerbWish, required=False), services_of(request)
     room = services.rooms.get(request.path_params["room"])
-    verb = request.url.path.rpartition("/")[2]
+    verb = request.scope["path"].rpartition("/")[2]
     await services.operator.control(room.name, verb, operator_name(request), expected_epoch=wish.expected_epoch)
     await services.operator.look(room)
     return answer(described(room))

@@ -91,8 +91,7 @@ def problem_body(
     """The body alone, for callers that write plain ASGI."""
     content: dict[str, object] = {"type": kind_uri(kind), "title": title, "status": status, "detail": detail}
     content.update(extra or {})
-    # Half a character, which JSON can hold and UTF-8 cannot, goes back as it came: escaped.
-    return json.dumps(content, ensure_ascii=False).encode(errors="backslashreplace")
+    return json.dumps(content, ensure_ascii=False).encode()
 
 
 def problem_headers(status: int, *, retry_after_s: float | None, reason: str = "") -> Iterable[tuple[str, str]]:

@@ -128,3 +128,11 @@ async def test_made_up_codes_are_no_codes(proxy: Proxy) -> None:
         answer = await proxy.ask(f"/?{ENTRY_PARAMETER}={code}")
         assert "set-cookie" not in answer.headers
         assert answer.status_code == 302
+
+
+async def test_an_address_of_many_parameters_is_read_like_any_other(proxy: Proxy) -> None:
+    code = (await entered(proxy, "https://shop.example/")).json()["target"].partition("=")[2]
+    many = "&a=1" * 300
+    assert (await proxy.ask(f"/?{ENTRY_PARAMETER}=made-up{many}")).status_code == 302
+    taken = await proxy.ask(f"/?{ENTRY_PARAMETER}={code}{many}")
+    assert taken.headers["location"] == "/?" + many[1:]

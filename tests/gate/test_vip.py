@@ -205,3 +205,10 @@ async def test_while_the_store_is_away_a_code_for_one_use_has_to_wait(
     assert (await proxy.ask(with_code(many))).status_code == 200
     monkeypatch.undo()
     assert (await proxy.ask(with_code(single))).status_code == 200, "it was not used up"
+
+
+async def test_a_code_among_many_parameters_is_taken(proxy: Proxy) -> None:
+    (code,) = await made(proxy)
+    many = "&a=1" * 300
+    assert (await proxy.ask(with_code("made-up") + many)).status_code == 302
+    assert (await proxy.ask(with_code(code) + many)).status_code == 200

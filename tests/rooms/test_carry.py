@@ -271,3 +271,21 @@ async def test_with_the_store_away_both_sides_are_told_to_try_again_and_the_code
         form = await shop.client.post(f"{ROOM}/takeover", headers=FORM, content=f"code={offer['code']}")
         assert form.headers["location"] == "../shop?problem=store-unavailable"
     assert (await take(shop, offer["code"])).status_code == 200
+
+
+async def test_a_form_with_more_fields_than_the_pages_is_read_like_any_other(shop: Visitors) -> None:
+    await shop.make()
+    offer = await offered(shop, await shop.join())
+    posted = await shop.client.post(
+        f"{ROOM}/takeover", headers=FORM, content=f"a=1&b=2&c&d=&e=5&f=6&code={offer['code']}"
+    )
+    assert (posted.status_code, posted.headers["location"]) == (303, "../shop")
+
+
+async def test_a_host_header_longer_than_any_hosts_name_is_refused_and_uses_up_no_code(shop: Visitors) -> None:
+    await shop.make()
+    place = await shop.join()
+    for _ in range(OFFERS + 1):
+        refused = await shop.client.post(f"{ROOM}/carry", headers=bearer(place) | {"Host": "a" * 2000})
+        assert refused.status_code == 400
+    assert (await shop.post("carry", place)).status_code == 201

@@ -33,13 +33,21 @@ def test_backoff_without_jitter_doubles() -> None:
 
 @pytest.mark.parametrize(
     ("given_", "ms"),
-    [(0, 0), (1.5, 1), ("1970-01-01T00:00:01Z", 1000), ("1970-01-01T01:00:00+01:00", 0), ("1960-01-01T00:00Z", 0)],
+    [
+        (0, 0),
+        (1.5, 1),
+        ("1970-01-01T00:00:01Z", 1000),
+        ("1970-01-01T01:00:00+01:00", 0),
+        ("1960-01-01T00:00Z", 0),
+        ("0001-01-01T00:00:00+14:00", 0),
+        ("9999-12-31T23:59:59-12:00", 253_402_343_999_000),
+    ],
 )
 def test_a_moment_is_read(given_: str | float, ms: int) -> None:
     assert execute_at_ms(given_) == ms
 
 
-@pytest.mark.parametrize("wrong", [-1, 1e300, float("nan"), "soon", "2026-01-01T00:00:00", ""])
+@pytest.mark.parametrize("wrong", [-1, 1e300, float("nan"), "soon", "10000-01-01T00:00Z", "2026-01-01T00:00:00", ""])
 def test_a_moment_that_makes_no_sense_is_refused(wrong: str | float) -> None:
     with pytest.raises(InvalidInput):
         execute_at_ms(wrong)

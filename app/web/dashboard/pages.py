@@ -27,7 +27,8 @@ HEADERS: Mapping[str, str] = {
 
 def root_of(request: Request) -> str:
     """The way from the present page up to the service's root, so that pages work under any prefix."""
-    return "../" * (request.url.path.count("/") - 1)
+    path: str = request.scope["path"]
+    return "../" * (path.count("/") - 1)
 
 
 def html(request: Request, name: str, status: int = 200, **values: Any) -> Response:
@@ -54,7 +55,7 @@ async def page_for_operator(request: Request, template: str, **data: Any) -> Res
         if request.headers.get("sec-fetch-site") == "cross-site":
             # A link on another site: the browser has kept the cookie back, and sends it when our own page asks again.
             return html(request, "admin_again.html")
-        here = request.url.path.removeprefix("/admin").strip("/")
+        here = request.scope["path"].removeprefix("/admin").strip("/")
         return RedirectResponse(f"{root_of(request)}admin/sign-in" + (f"?to={here}" if here else ""), 303, NO_STORE)
     seen = await feed_of(request).overview()
     csrf = await services.sign_ins.csrf_token(session)
