@@ -4,11 +4,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from app.errors import Conflict, InvalidInput
 from app.rooms.replies import Reply, check
 from app.rooms.room import Room
 from app.rooms.rooms import SCRIPTS, Rooms
-from app.rooms.settings import RoomSettings, changed_settings
+from app.rooms.settings import RoomSettings, changed_settings, problems_in
 from app.store import Store, keys
 
 VERBS = ("pause", "resume", "open", "close", "drain", "reset")
@@ -139,14 +141,17 @@ class Operator:
             Conflict: somebody else changed them since the version given, or at this very moment.
         """
         room = self._rooms.get(name)
+        await self.look(room)  # what is changed are the newest settings, also those set on another replica a moment ago
         version = room.snapshot.settings_version if room.snapshot else 0
+        if expected_version not in (None, version):
+            raise Conflict("Somebody else changed this first; look again, then repeat your change.", current=version)
         try:
             settings = changed_settings(room.settings, changes)
-        except ValueError as error:
-            raise InvalidInput(f"The settings cannot be so: {error}") from None
-        await self.configure(
-            name, settings, who, expected_version=version if expected_version is None else expected_version
-        )
+        except ValidationError as error:
+            raise InvalidInput(f"The settings cannot be so: {'; '.join(problems_in(error))}.") from None
+        except (ValueError, RecursionError) as error:
+            raise InvalidInput(f"The settings cannot be so: {error}.") from None
+        await self.configure(name, settings, who, expected_version=version)
 
     async def end(self, name: str, positions: list[int], who: str, *, expected_epoch: int = 0, bar_s: int = 0) -> int:
         """End the visits of some positions of the present line; how many there were.

@@ -7,13 +7,15 @@ from copy import deepcopy
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from app.rooms.gate import RoomGate
 from app.rooms.look import RoomLook
 
 MIN_IDENTITY_SECRET = 32
+LAST_YEAR = 9000
+"""Of a moment that can be told in every time zone."""
 SECRETS = (("identitySecret",), ("gate", "vipSecret"), ("gate", "bypass", "headerSecret"))
 """Where the secrets are among the settings."""
 HIDDEN = "(set)"
@@ -54,7 +56,9 @@ class RoomSettings(BaseModel):
         default=None,
         description="Whether batches pace the line. Default: yes, unless ratePerMinute or maxActive is set.",
     )
-    rate_per_minute: float | None = Field(default=None, gt=0, le=10_000_000, description="New turns a minute, at most.")
+    rate_per_minute: float | None = Field(
+        default=None, ge=0.001, le=10_000_000, description="New turns a minute, at most."
+    )
     rate_burst: int | None = Field(
         default=None, ge=1, le=1_000_000, description="Turns given at once after idle time. Default: a second's worth."
     )
@@ -70,7 +74,9 @@ class RoomSettings(BaseModel):
     max_session_seconds: float = Field(
         default=14_400, ge=1, le=604_800, description="How long a session lasts at most, renewals included."
     )
-    max_waiting: int | None = Field(default=None, ge=0, description="How many may wait; further joins are refused.")
+    max_waiting: int | None = Field(
+        default=None, ge=0, le=1_000_000_000, description="How many may wait; further joins are refused."
+    )
     opens_at: AwareDatetime | None = Field(
         default=None, description="When the room opens by itself; until then visitors gather, in order of arrival."
     )
@@ -121,6 +127,8 @@ class RoomSettings(BaseModel):
     def _fitting(self) -> "RoomSettings":
         if self.reject_status not in (403, 404, 409, 410, 429, 503):
             raise ValueError("rejectStatus may be 403, 404, 409, 410, 429 or 503")
+        if self.opens_at is not None and self.opens_at.year > LAST_YEAR:
+            raise ValueError(f"opensAt may be in the year {LAST_YEAR} at the latest")
         if self.identity is not IdentityRule.OFF and not (self.identity_secret or self.identity_jwks):
             raise ValueError("identity needs identitySecret or identityJwks")
         if self.identity_secret and self.identity_jwks:
@@ -223,7 +231,8 @@ def changed_settings(present: RoomSettings, changes: Mapping[str, Any]) -> RoomS
             back as it is shown stays as it is.
 
     Raises:
-        ValueError: a setting cannot be so.
+        ValueError: a setting cannot be so (a `ValidationError`), or there is none of that name.
+        RecursionError: a value is nested too deep.
     """
     data = present.model_dump(mode="json", by_alias=True, exclude_unset=True)
     before = deepcopy(data)
@@ -240,6 +249,13 @@ def changed_settings(present: RoomSettings, changes: Mapping[str, Any]) -> RoomS
         if holder.get(name) == HIDDEN and name in known:
             holder[name] = known[name]
     return RoomSettings.model_validate(_without_none(data))
+
+
+def problems_in(error: ValidationError, *within: str) -> list[str]:
+    """What is wrong with settings, a sentence each: `gate.hosts.0: …`. What was given is not repeated; it may be secret."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    named = [(".".join(map(str, (*within, *item["loc"]))), item["msg"].removeprefix("Value error, ")) for item in found]
+    return [f"{name}: {problem}" if name else problem for name, problem in named]
 
 
 def _inside(data: Any, folders: Sequence[str]) -> dict[str, Any]:

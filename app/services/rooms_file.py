@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from app.errors import ConfigError
 from app.logs import get_logger
 from app.rooms.rooms import Rooms
-from app.rooms.settings import RoomSettings
+from app.rooms.settings import RoomSettings, problems_in
 from app.settings import is_room_name
 
 log = get_logger(__name__)
@@ -50,10 +50,7 @@ def read_rooms_file(path: Path, base: RoomSettings) -> dict[str, RoomSettings]:
         try:
             found[name] = _settings(given, base)
         except ValidationError as error:
-            problems += [
-                f"ROOMS_FILE: {name}.{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-                for item in error.errors(include_url=False, include_input=False)
-            ]
+            problems += [f"ROOMS_FILE: {problem}" for problem in problems_in(error, name)]
     if problems:
         raise ConfigError(problems)
     return found

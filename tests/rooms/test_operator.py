@@ -206,3 +206,53 @@ async def test_without_the_token_nothing_is_told_or_done(two: Replicas) -> None:
     assert (await one.get(API)).status_code == 401
     assert (await one.post(API, json={"room": "sale"})).status_code == 401
     assert (await one.post(f"{API}/default/reset", headers={"Authorization": "Bearer nonsense"})).status_code == 401
+
+
+async def test_a_change_builds_on_what_another_replica_has_changed_a_moment_ago(
+    two: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one, _), (other, services) = two
+
+    async def asleep(**_: object) -> None:
+        return
+
+    monkeypatch.setattr(services.rooms, "refresh", asleep)  # this replica hears of nothing by itself
+    for number, extra in enumerate(({}, {"expectedVersion": True})):
+        first = await one.patch(f"{API}/default", json={"settings": {"windowSize": 20 + number}}, headers=ADMIN)
+        expected = {name: first.json()["settingsVersion"] for name in extra}
+        change = {"settings": {"maxWaiting": 30 + number}, **expected}
+        second = await other.patch(f"{API}/default", json=change, headers=ADMIN)
+        assert second.status_code == 200, second.text
+        settings = second.json()["settings"]
+        assert (settings["windowSize"], settings["maxWaiting"]) == (20 + number, 30 + number)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ('{"look": {"accent": "red"}, "maxActive": -1}', "maxActive"),
+        ('{"identity": "required"}', "identity needs identitySecret"),
+        ('{"method.x": 1}', "method"),
+        ('{"windowSize": 5, "windowSize.\\ud800": 1}', "not valid JSON"),
+        (f'{{"{".".join(["a"] * 5000)}": 1}}', "recursion"),
+        (f'{{"look": {"[" * 900}{"]" * 900}}}', "recursion"),
+        ('{"ratePerMinute": NaN}', "not valid JSON"),
+        ('{"ratePerMinute": 1e-300}', "ratePerMinute"),
+        ('{"opensAt": "9999-12-31T23:59:59-12:00"}', "opensAt"),
+    ],
+    ids=["two", "together", "part", "half-a-character", "deep-name", "deep-value", "no-number", "too-slow", "too-late"],
+)
+async def test_settings_that_cannot_be_are_refused_by_name(two: Replicas, settings: str, named: str) -> None:
+    (one, _), _ = two
+    body = f'{{"settings": {settings}}}'
+    refused = await one.patch(f"{API}/default", content=body, headers=ADMIN)
+    assert refused.status_code == 400, refused.text
+    assert named in refused.json()["detail"]
+
+
+async def test_a_refused_secret_is_not_repeated(two: Replicas) -> None:
+    (one, _), _ = two
+    refused = await one.patch(f"{API}/default", json={"settings": {"identitySecret": "too-short"}}, headers=ADMIN)
+    assert refused.status_code == 400
+    assert "identitySecret" in refused.text
+    assert "too-short" not in refused.text
