@@ -17,7 +17,7 @@ ROOM_NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 def is_room_name(name: object) -> bool:
     """Whether a room may be called so."""
-    return isinstance(name, str) and re.match(ROOM_NAME_PATTERN, name) is not None
+    return isinstance(name, str) and re.fullmatch(ROOM_NAME_PATTERN, name) is not None
 
 
 def split_commas(value: Any) -> Any:

@@ -202,7 +202,7 @@ async def test_while_the_store_is_away_an_operator_can_still_sign_in_and_look(ow
         assert (await try_token(client)).status_code == 429
 
 
-@pytest.mark.parametrize("name", ["%3Cscript%3E", "a%3Fb", "a%23b", "%2E%2E", "a%2Fb", "UPPER"])
+@pytest.mark.parametrize("name", ["%3Cscript%3E", "a%3Fb", "a%23b", "%2E%2E", "a%2Fb", "UPPER", "never-made%0A"])
 async def test_what_can_be_no_room_has_no_page(client: httpx.AsyncClient, name: str) -> None:
     await sign_in(client)
     assert (await client.get(f"/admin/rooms/{name}")).status_code in (404, 307)

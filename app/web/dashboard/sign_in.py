@@ -19,7 +19,7 @@ from app.web.proxies import proxies_of
 log = get_logger(__name__)
 
 MAX_FORM_BYTES = 4000
-_PAGES = re.compile(r"^(?:rooms/[a-z0-9][a-z0-9_-]{0,63}|tasks|locks)$")
+_PAGES = re.compile(r"rooms/[a-z0-9][a-z0-9_-]{0,63}|tasks|locks")
 """Where one may want to go after signing in; nothing else is followed."""
 
 
@@ -98,7 +98,7 @@ async def _fields(request: Request) -> dict[str, str]:
 
 
 def _page(wanted: str) -> str:
-    return wanted if _PAGES.match(wanted) else ""
+    return wanted if _PAGES.fullmatch(wanted) else ""
 
 
 def _go_to(to: str) -> Response:
