@@ -4,17 +4,22 @@ from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from app.clock import Clock
+from app.logs import get_logger
 from app.rooms.bars import Bars
 from app.rooms.estimate import PaceKeeper, Wait, wait_by_batches, wait_by_pace, wait_until_open, wait_without_pace
 from app.rooms.gatherer import NOBODY, Guest, JoinGatherer, Place
 from app.rooms.marks import Mark, Marks, visit_standing
 from app.rooms.proven import ProvenSessions
 from app.rooms.sessions import Sessions
-from app.rooms.settings import IdentityRule, Method, RoomSettings
+from app.rooms.settings import IdentityRule, Method, RoomSettings, problems_in
 from app.rooms.snapshot import Snapshot, merge, parse_look
 from app.rooms.window import Standing, estimated_wait_ms
 from app.store import Call, Script, Store, keys
+
+log = get_logger(__name__)
 
 LATE_MS = 250
 """What the leader has left undone for this long, any replica does."""
@@ -199,11 +204,18 @@ class Room:
             self.bars.read_anew()
         self._proven.look_came(self.marks)
         if look.settings and seen.settings_version >= self.snapshot.settings_version:
-            self.settings = RoomSettings.model_validate_json(look.settings)
+            self._take_settings(look.settings)
         healing_unreported = seen.healing and seen.heal_from_ms != self._reported_heal_ms
         self._must_report = behind or healing_unreported
         self._heal_seen_ms = seen.heal_from_ms
         self.stale = False
+
+    def _take_settings(self, text: str) -> None:
+        try:
+            self.settings = RoomSettings.model_validate_json(text)
+        except ValidationError as error:
+            # During an upgrade a newer replica may have written what this one does not know; the scripts go by their own.
+            log.error("settings_not_understood", room=self.name, problems=problems_in(error))
 
     def sightings(self) -> list[Call]:
         """The script calls that write down who has asked since the last time."""

@@ -25,6 +25,10 @@ SHORTEST_TICK_S = 0.02
 """The leader comes for what is due at this pace at most: a fast rate's next turn is always due."""
 
 
+class SomeRoomsAway(StoreUnavailable):
+    """Some rooms could not be looked at, and are stale; the others are up to date."""
+
+
 class Rooms:
     """The rooms, by name."""
 
@@ -81,23 +85,28 @@ class Rooms:
 
         Between two looks at everything, the leader looks at what is due.
 
+        One room's trouble, such as a cluster's node that is away, is not the others'.
+
         Raises:
+            SomeRoomsAway: that happened.
             StoreUnavailable: the store did not answer; the snapshots are marked stale.
         """
         now_s = self._clock.monotonic_s()
         everything = now_s - self._looked_all_s >= 0.9 * self.refresh_ms / 1000 or not leading
         try:
+            failures = await self._declare() if everything else []
             if everything:
-                await self._declare()
                 await self._note_sightings()
-            await self._look(leading, everything)
-            await self._report(replica_id, live_replicas)
+            failures += await self._look(leading, everything)
+            failures += await self._report(replica_id, live_replicas)
         except StoreUnavailable:
             for room in self._rooms.values():
                 room.stale = True
             raise
         if everything:
             self._looked_all_s = now_s
+        if failures:
+            raise SomeRoomsAway from failures[0]
 
     def next_due_s(self) -> float:
         """Seconds until something is due in some room, for whoever ticks; at most a refresh period."""
@@ -125,16 +134,16 @@ class Rooms:
                 room.take(reply)
 
     async def _read_directory(self) -> None:
-        reply = await self._store.run_many([self.directory.look(self._served())], purpose="background")
-        self._take_directory(reply[0])
+        [reply] = await self._store.run_many([self.directory.look(self._served())], purpose="background")
+        if isinstance(reply, Exception):
+            raise reply
+        self._take_directory(reply)
 
     def _served(self) -> list[str]:
         """Rooms that the list should name: those declared, and those seen."""
         return [room.name for room in self._rooms.values() if room.declared is not None or room.snapshot is not None]
 
-    def _take_directory(self, reply: Any) -> None:
-        if isinstance(reply, Exception):
-            raise reply
+    def _take_directory(self, reply: list[Any]) -> None:
         if not self.directory.take(reply):
             return
         for name in self.directory.gone():
@@ -149,11 +158,15 @@ class Rooms:
                 self.generation += 1
                 log.info("room_found", room=name)
 
-    async def _declare(self) -> None:
+    async def _declare(self) -> list[Exception]:
+        """Make what is missing; what went wrong."""
         if all(name in self._declared for name in self._rooms):
-            return
-        # Whether a room is missing because it was lost, or because it is gone, only the list can tell.
-        await self._read_directory()
+            return []
+        try:  # whether a room is missing because it was lost, or because it is gone, only the list can tell
+            await self._read_directory()
+        except StoreUnavailable as error:
+            return [error]
+        failures: list[Exception] = []
         undeclared = [room for room in self._rooms.values() if room.name not in self._declared]
         for room, reply in zip(
             undeclared,
@@ -161,10 +174,12 @@ class Rooms:
             strict=True,
         ):
             if isinstance(reply, Exception):
-                raise reply
+                failures.append(reply)
+                continue
             self._declared.add(room.name)
             if reply[1] > 0:
                 log.info("room_declared", room=room.name, made=reply[1] == 2)
+        return failures
 
     async def _note_sightings(self) -> None:
         asked = [(room, room.sightings()) for room in self._rooms.values() if room.settings.pass_over]
@@ -175,37 +190,47 @@ class Rooms:
                 room.keep_sightings()
             raise
 
-    async def _look(self, leading: bool, everything: bool) -> None:
+    async def _look(self, leading: bool, everything: bool) -> list[Exception]:
+        """Look at the rooms, and do what is due; what went wrong."""
         rooms = self.all() if everything else [room for room in self.all() if _is_due(room)]
         calls: list[Call] = [self.directory.look(self._served())] if everything else []
         run_id = await self._which_server() if len(rooms) >= MANY_ROOMS else b""
         calls += [room.look(tick=self._should_tick(room, leading), leading=leading, run_id=run_id) for room in rooms]
-        replies = await self._run(calls)
+        replies, failures = await self._run(calls), []
         if everything:
-            self._take_directory(replies.pop(0))
-        self._take_looks(rooms, replies)
+            listed = replies.pop(0)
+            if isinstance(listed, Exception):
+                failures.append(listed)
+            else:
+                self._take_directory(listed)
+        failures += self._take_looks(rooms, replies)
         for _ in range(MOST_PAGES):
-            behind = [room for room in self.all() if room.snapshot is not None and not room.caught_up]
+            behind = [room for room in self.all() if room.snapshot is not None and not (room.caught_up or room.stale)]
             if not behind:
                 break
-            self._take_looks(behind, await self._run([room.look(tick=False, leading=False) for room in behind]))
+            failures += self._take_looks(
+                behind, await self._run([room.look(tick=False, leading=False) for room in behind])
+            )
+        return failures
 
-    def _take_looks(self, rooms: list[Room], replies: list[Any]) -> None:
-        """Take over what came; an error is raised last, so that the others' news is not lost: their node may be well."""
-        failure: Exception | None = None
+    def _take_looks(self, rooms: list[Room], replies: list[Any]) -> list[Exception]:
+        """Take over what came; what did not."""
+        failures: list[Exception] = []
         for room, reply in zip(rooms, replies, strict=True):
             if room.name not in self._rooms:
                 continue
             if isinstance(reply, Exception):
-                failure = reply
+                if not room.stale and not isinstance(reply, StoreUnavailable):
+                    log.error("room_cannot_be_looked_at", room=room.name, exc_info=reply)
+                room.stale = True
+                failures.append(reply)
             elif reply[0] == Reply.NO_SUCH_ROOM:
                 log.warning("room_lost_by_the_store", room=room.name)
                 if room.declared is not None or room.snapshot is not None:
                     self._declared.discard(room.name)
             else:
                 room.take(reply)
-        if failure is not None:
-            raise failure
+        return failures
 
     async def _which_server(self) -> bytes:
         """The server's run id, asked for once where there is one server."""
@@ -219,14 +244,16 @@ class Rooms:
         known = room.snapshot
         return known is None or (not known.quiet and (leading or known.overdue(self.refresh_ms))) or room.stale
 
-    async def _report(self, replica_id: str, live_replicas: int) -> None:
+    async def _report(self, replica_id: str, live_replicas: int) -> list[Exception]:
+        """Tell the store what it has lost; what went wrong, which is told again."""
+        failures: list[Exception] = []
         reports = [(room, room.pending_report(replica_id, live_replicas)) for room in self.all()]
         calls = [(room, call) for room, part in reports for call in part]
         replies = await self._run([call for _, call in calls])
         for (room, call), reply in zip(calls, replies, strict=True):
             if isinstance(reply, Exception):
-                raise reply
-            if call.script is SCRIPTS["register"]:
+                failures.append(reply)
+            elif call.script is SCRIPTS["register"]:
                 room.proven_told()
                 if reply[0] == Reply.OK and reply[1]:
                     log.warning("sessions_brought_back", room=room.name, sessions=reply[1])
@@ -237,6 +264,7 @@ class Rooms:
                 room.report_done()
                 if reply[0] == Reply.OK and reply[1]:
                     log.warning("room_brought_back", room=room.name)
+        return failures
 
 
 def _is_due(room: Room) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from app.errors import StoreUnavailable
 from app.logs import get_logger
-from app.rooms.rooms import Rooms
+from app.rooms.rooms import Rooms, SomeRoomsAway
 from app.scheduler.leader import Leader
 
 log = get_logger(__name__)
@@ -53,11 +53,15 @@ class Housekeeping:
         """One refresh.
 
         Raises:
-            StoreUnavailable: the snapshots are marked stale.
+            StoreUnavailable: the snapshots are marked stale, or those of some rooms.
         """
-        await self._rooms.refresh(
-            leading=self._leader.leading,
-            replica_id=self._leader.replica_id,
-            live_replicas=self._leader.live_replicas,
-        )
+        try:
+            await self._rooms.refresh(
+                leading=self._leader.leading,
+                replica_id=self._leader.replica_id,
+                live_replicas=self._leader.live_replicas,
+            )
+        except SomeRoomsAway:
+            await self._leader.renew()
+            raise
         await self._leader.renew()
