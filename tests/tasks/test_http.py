@@ -331,3 +331,31 @@ async def test_a_claim_whose_answer_cannot_be_delivered_is_given_back(settings: 
 
             await eventually(check)
             assert bool(sent) == (goes_at != "before the answer")
+
+
+async def test_queues_that_only_questions_name_leave_no_figures_behind(client: httpx.AsyncClient) -> None:
+    for i in range(3):
+        assert (await client.get("/dequeue", params={"queue": f"made-up-{i}"})).status_code == 204
+        assert (await client.get("/stats", params={"queue": f"made-up-{i}"})).status_code == 200
+        for verb in ("complete", "fail", "heartbeat", "release"):
+            assert (await client.post(f"/{verb}/made-up-{i}:task-1", json={})).status_code == 404
+    assert "made-up" not in (await client.get("/metrics")).text
+    task_id = await put(client)
+    assert (await client.post(f"/complete/{task_id}", json={"leaseToken": "x"})).status_code == 409
+    assert 'stanchion_tasks_refused_total{queue="default"} 1.0' in (await client.get("/metrics")).text
+
+
+@pytest.mark.parametrize(
+    "text", ['"\\ud800"', "NaN", "[" * 500 + "]" * 500], ids=["half-a-character", "no-number", "deep"]
+)
+async def test_what_cannot_go_back_as_json_is_not_taken(client: httpx.AsyncClient, text: str) -> None:
+    task_id = await put(client)
+    as_json = {"Content-Type": "application/json"}
+    schedule = f'{{"cron": "0 0 * * *", "type": "a", "payload": {text}}}'
+    for answer in (
+        await client.post(f"/fail/{task_id}", content=f'{{"error": {text}}}', headers=as_json),
+        await client.post(f"/complete/{task_id}", content=f'{{"result": {text}}}', headers=as_json),
+        await client.put("/schedules/nightly", content=schedule, headers=as_json),
+    ):
+        assert answer.status_code == 400, answer.text
+        assert answer.json()["detail"]
