@@ -1,5 +1,6 @@
 """What a trusted proxy says about the original request; nobody else's word counts."""
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -8,6 +9,9 @@ from typing import Any
 from starlette.requests import Request
 
 from app.settings import IPNetwork, Settings
+
+
+_WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?")
 
 
 class Proxies:
@@ -35,7 +39,7 @@ class Proxies:
             hop = hops.pop().strip()
             if not hop:
                 break
-            host = hop
+            host = _without_port(hop)
         return str(host)
 
     def is_https(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> bool:
@@ -62,6 +66,12 @@ def _hops(scope: Mapping[str, Any]) -> list[str]:
     """The addresses that proxies say they were asked from. Some add a line of their own to what came: all are one list."""
     lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
     return b",".join(lines).decode("latin-1").split(",")
+
+
+def _without_port(hop: str) -> str:
+    """The address of `192.0.2.7:5123` and `[2001:db8::7]:5123`, as some proxies write it; every port would be another visitor."""
+    match = _WITH_PORT.fullmatch(hop)
+    return match[1] or match[2] if match else hop
 
 
 def _grouped(host: str) -> str:
