@@ -10,7 +10,6 @@ from starlette.requests import Request
 
 from app.settings import IPNetwork, Settings
 
-
 _WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?")
 
 

@@ -38,7 +38,9 @@ async def moves_on(app: App, room: str) -> None:
     await eventually(lambda: services.rooms.get(room).snapshot.edge >= second["position"], within_s=2 + 2 * SLACK_S)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("key", [keys.room_state("concert"), keys.room_windows("concert")], ids=["state", "windows"])
+@pytest.mark.parametrize(
+    "key", [keys.room_keys("concert")["state"], keys.room_keys("concert")["windows"]], ids=["state", "windows"]
+)
 async def test_a_room_whose_key_holds_something_else_is_stale_and_the_others_go_on(
     app: App, server: RealServer, key: str
 ) -> None:
@@ -65,7 +67,7 @@ async def test_settings_that_this_release_does_not_know_keep_no_room_from_going_
 ) -> None:
     _, services = app
     with server.client() as direct:
-        state = keys.room_state("default")
+        state = keys.room_keys("default")["state"]
         direct.hset(state, "settings", '{"windowSize": 1, "teleport": true}')
         version = direct.hincrby(state, "settings_version", 1)
     room = services.rooms.get("default")
@@ -96,7 +98,7 @@ async def test_while_one_of_a_clusters_nodes_is_away_the_rooms_of_the_others_go_
         for each in own_cluster.nodes:
             with each.client() as direct:
                 direct.config_set("cluster-require-full-coverage", "no")
-        of_node = {name: client.get_node_from_key(keys.room_state(name)).port for name in ROOMS}
+        of_node = {name: client.get_node_from_key(keys.room_keys(name)["state"]).port for name in ROOMS}
         gone = own_cluster.nodes[node]
         others = tuple(name for name in ROOMS if of_node[name] != gone.port)
         assert others
