@@ -89,9 +89,9 @@ async def test_a_replica_that_is_killed_and_comes_back_costs_nobody_their_place(
 ) -> None:
     env = {**ENV, "WINDOW_SIZE": "20", "WINDOW_INTERVAL": "1", "ACTIVE_WINDOW_COUNT": "10"}
     first, second = (start_replica(server.url, **env) for _ in range(2))
-    process = start_crowd(
-        [first.url, second.url], "-n", "200", "--over", "4", "--stay", "1", "--mix", "patient=3,reloading=1", "--json"
-    )
+    words = ("-n", "200", "--over", "4", "--stay", "1", "--mix", "patient=3,reloading=1", "--listening", "50", "--json")
+    gates = [word for replica in (first, second) for word in ("--through-gate", f"{replica.url}/gate/default")]
+    process = start_crowd([first.url, second.url], *words, *gates)
     await eventually(lambda: _more_than(first.url, 40), within_s=30)
     await asyncio.to_thread(first.kill)
     await eventually(lambda: _more_than(second.url, 120), within_s=30)
@@ -100,7 +100,8 @@ async def test_a_replica_that_is_killed_and_comes_back_costs_nobody_their_place(
     assert run.code == 0, run.err
     assert run.ended_as("served") == 200
     assert any("no answer" in kind for kind in run.summary["errors"]), run.summary["errors"]
-    assert all(run.promise(name) for name in ("unique", "kept", "order", "forward", "lost", "batches"))
+    promises = ("unique", "kept", "order", "forward", "lost", "batches", "gate", "passes", "news")
+    assert all(run.promise(name) for name in promises), run.err
 
 
 async def _more_than(url: str, count: int) -> bool:

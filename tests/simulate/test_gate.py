@@ -223,7 +223,7 @@ async def test_a_site_that_nobody_guards_fails_the_run(
     await new_room("unguarded", maxActive=1)
     with box_office(tmp_path, pair[0].url) as site:
         await eventually(lambda: _up(site), within_s=30)
-        run = await simulate_crowd([pair[0].url], *through("unguarded", [], [f"{site}/seats"]))
+        run = await simulate_crowd([pair[0].url], *through("unguarded", [], [f"{site}/seats"]), "-n", "20")
     assert run.code == 1
     assert holding(run)["gate"] is False
     assert "nobody gets past the gate without a turn" in run.err
