@@ -218,7 +218,7 @@ class AdmissionMachine(RuleBasedStateMachine):
     def the_operator_steers(self, verb: str, data: st.DataObject) -> None:
         self.model.advance(self.room.now_ms)
         if verb == "change":
-            self.change_limits(data.draw(self.limits))
+            self.change_to(_made(data.draw(self.limits), self.room.now_ms))
         elif verb == "admit":
             self.let_some_in(data.draw(st.integers(1, 4)))
         elif verb == "reset":
@@ -257,14 +257,23 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.model.advance(self.room.now_ms)
         self.admissions.clear()
 
-    def change_limits(self, given: dict[str, Any]) -> None:
+    def change_to(self, config: RoomSettings) -> None:
         if self.model.healing:
             return
-        config = _made(given, self.room.now_ms)
         self.room.configure(config)
         self.model.reconfigure(config)
         self.model.advance(self.room.now_ms)
         self.admissions.clear()
+
+    @rule()
+    def the_operator_lets_everybody_through_or_calls_them_back_into_line(self) -> None:
+        """Only the method changes: rate, cap and batches stay as they are, and count again afterwards."""
+        self.model.advance(self.room.now_ms)
+        config, through = self.model.config, Method.PASSTHROUGH
+        if config.model_copy(update={"method": Method.FIFO}).counted:
+            method = Method.FIFO if config.method is through else through
+            self.change_to(config.model_copy(update={"method": method}))
+        self.note()
 
     def active_in_store(self) -> tuple[dict[int, int], dict[int, int]]:
         """Open turns and sessions, with their ends."""
@@ -279,6 +288,9 @@ class AdmissionMachine(RuleBasedStateMachine):
     def the_store_is_where_the_model_is(self) -> None:
         if not hasattr(self, "model"):
             return
+        model, seen = self.model, self.room.observe()
+        assert (seen.epoch, seen.last, seen.edge, seen.run_ms) == (model.epoch, model.last, model.edge, model.run_ms)
+        assert bool(seen.opened) is model.opened
         assert self.active_in_store() == (self.model.turns, self.model.sessions)
         assert self.scores("passed") == self.model.passed
         assert sorted(self.scores("front")) == self.model.front

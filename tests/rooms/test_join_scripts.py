@@ -1,6 +1,7 @@
 """The join script case by case, on fakeredis: positions, repeats, verbs, healing."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import fakeredis
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.rooms.settings import RoomSettings
+from app.rooms.settings import Method, RoomSettings
 from app.store import keys
 from tests.support.scripts import HEAL_MS, ScriptedRoom
 
@@ -84,6 +85,42 @@ def test_a_closed_room_refuses_and_a_paused_one_takes_joins_but_stands_still(roo
         room.now_ms += 1000
         room.tick()
     assert room.observe().edge == edge + 2
+
+
+def test_a_room_whose_time_comes_while_it_is_paused_opens_with_a_whole_batch_once_it_goes_on(
+    room: ScriptedRoom,
+) -> None:
+    opens_at = datetime.fromtimestamp(room.now_ms / 1000 + 1, UTC)
+    room.configure(CONFIG.model_copy(update={"opens_at": opens_at}))
+    room.control("pause")
+    for _ in range(3):
+        room.now_ms += 1000
+        seen = room.tick()
+    assert (seen.opened, seen.edge) == (0, 0)
+    assert room.join(1)[4] == 0, "it is nobody's turn while the line stands still"
+    room.control("resume")
+    seen = room.tick()
+    assert (seen.opened, seen.edge) == (1, 2)
+
+
+def test_a_batch_that_is_due_waits_until_the_room_has_healed(room: ScriptedRoom) -> None:
+    for _ in range(11):
+        room.now_ms += 1000
+        room.tick()
+    room.join(5)
+    room.client.hset(room._keys["state"], "run_id", "another process")
+    seen = room.tick()
+    assert (seen.healing, seen.edge) == (True, 2), "how far the edge was, the replicas have yet to say"
+    room.now_ms += HEAL_MS
+    assert room.tick().edge == 4
+
+
+def test_whom_a_room_without_a_line_lets_through_takes_nothing_of_the_rate(room: ScriptedRoom) -> None:
+    limits = {"rate_per_minute": 60, "rate_burst": 3}
+    room.configure(RoomSettings(method=Method.PASSTHROUGH, **limits))
+    assert room.join(5)[4] == 5
+    room.configure(RoomSettings(**limits))
+    assert room.join(5)[4] == 5 + 3, "the whole burst is there"
 
 
 def test_a_reset_begins_a_new_epoch_once_when_asked_with_the_epoch_seen(room: ScriptedRoom) -> None:
