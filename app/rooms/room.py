@@ -249,7 +249,7 @@ class Room:
         epoch, last = max(self._highest, (known.epoch, known.last))
         windows = [f"{edge}:{until}" for edge, until in known.windows]
         if epoch > known.epoch:  # only tickets of a later epoch were seen, not its edge
-            known, windows = replace(known, edge=0, floor=0, windows=(), window_edges=()), []
+            known, windows = replace(known, edge=0, floor=0, gaps=(), windows=(), window_edges=()), []
         seen_epoch, seen_edge, until_run_ms = self._edge_seen
         if seen_epoch == epoch and seen_edge > known.edge:
             # A batch may have begun since the last look, so late as the newest turns did.
@@ -283,6 +283,7 @@ class Room:
             **self.settings.script_args(),
             "remember_ms": known.remember_ms,
             "forgotten_ms": known.forgotten_ms,
+            "gaps": ",".join(f"{after}:{to}" for after, to in known.gaps),
             "windows": windows,
         }
         told = [*restores, *self.bars.told(), *self._proven.calls(epoch)]

@@ -194,7 +194,14 @@ def merge(known: Snapshot | None, seen: Snapshot, highest: tuple[int, int]) -> t
         peak=max(known.peak, seen.peak),
         remember_ms=max(known.remember_ms, seen.remember_ms),
         forgotten_ms=max(known.forgotten_ms, seen.forgotten_ms),
+        gaps=_gaps(known, seen),
         windows=windows,
         window_edges=tuple(edge for edge, _ in windows),
     )
     return merged, behind
+
+
+def _gaps(known: Snapshot, seen: Snapshot) -> tuple[Gap, ...]:
+    """What was left out as the store has it, and beyond its last position as it was known."""
+    beyond = ((max(after, seen.last), to) for after, to in known.gaps if to > seen.last)
+    return (*seen.gaps, *beyond)

@@ -180,6 +180,59 @@ def test_only_slots_freed_unseen_can_exceed_the_cap_and_nobody_is_let_in_until_i
     assert shop.active() == {3, 4, 5}
 
 
+def test_positions_that_a_loss_left_out_take_no_slot_after_the_next_loss(make: Any) -> None:
+    shop = make(max_active=3, **LONG)
+    one = shop.replicas[0]
+    shop.join(one, 2)
+    shop.forget_everything()
+    first, *others = shop.join(one, 3)
+    assert first > 3, "some were left out"
+    shop.pass_time(500)
+    shop.forget_everything()
+    assert shop.active() == {1, 2, first}
+    shop.leave(one, 1)
+    assert shop.active() == {2, first, others[0]}, "as soon as a slot is free, the next in line has it"
+
+
+def test_positions_that_a_loss_left_out_hold_nobody_up_after_the_next_loss(make: Any) -> None:
+    shop = make(max_active=1, pass_over=True, **LONG)
+    one = shop.replicas[0]
+    shop.join(one, 2)
+    shop.forget_everything()
+    behind = shop.join(one, 1)[0]
+    shop.pass_time(500)
+    shop.forget_everything()
+    for replica in shop.replicas:
+        assert replica.snapshot is not None
+        assert replica.snapshot.waiting == 2
+    shop.leave(one, 1)
+    shop.leave(one, 2)
+    assert shop.active() == {behind}
+    assert shop.store.client.zcard(shop.store._keys["seen"]) == 0, "of those who were left out nothing is noted"
+
+
+def test_who_was_given_a_position_that_a_late_replica_believes_left_out_keeps_it(make: Any) -> None:
+    shop = make(max_active=2, **LONG)
+    shop.join(shop.replicas[0], 3)
+    shop.pass_time(250)
+    shop.forget_everything()
+    late = shop.replicas.pop()
+    assert late.snapshot is not None
+    after, to = late.snapshot.gaps[0]
+    shop.store.client.flushall()
+    shop.replicas[0] = one = Room("default", None, None, SCRIPTS, SystemClock(), HEAL_MS)  # type: ignore[arg-type]
+    shop.store.declare(RoomSettings(max_active=2, **LONG))
+    given = shop.join(one, after + 1)
+    assert given[-1] == after + 1 < to, "nobody who was there knew better"
+    shop.look(late)
+    had_a_turn: set[int] = set()
+    while active := shop.active():
+        had_a_turn |= active
+        for position in active:
+            shop.leave(one, position)
+    assert had_a_turn >= set(given)
+
+
 def test_a_session_beyond_the_edge_that_was_lost_is_not_given_a_turn_besides(make: Any) -> None:
     shop = make(max_active=2, **LONG)
     one = shop.replicas[0]

@@ -37,10 +37,7 @@ end
 local function next_in_line(state, gaps, count)
   local members, position = {}, state.edge
   while #members < count and position < state.last do
-    position = position + 1
-    for _, gap in ipairs(gaps) do
-      if position > gap[1] and position <= gap[2] then position = gap[2] + 1 end
-    end
+    position = past_gaps(gaps, position + 1)
     if position <= state.last then members[#members + 1] = text(position) end
   end
   if #members == 0 then state.edge = state.last end
@@ -95,7 +92,6 @@ local function let_in(state, limits, now, count)
     if newest and string.match(newest, ':(%d+)$') == text(until_run_ms) then redis.call('ZREM', ROOM.windows, newest) end
     add_window(state, until_run_ms)
   end
-  drop_passed_gaps(state)
   state.version = state.version + 1
   state.admitted = state.admitted + count - left
   return count - left

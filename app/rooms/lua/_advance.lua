@@ -21,14 +21,16 @@ end
 
 -- Forget windows whose time is over, from the oldest on; the floor remembers them.
 local function drop_ended_windows(state)
+  local floor = state.floor
   while true do
     local first = redis.call('ZRANGE', ROOM.windows, 0, 0)[1]
-    if not first then return end
+    if not first then break end
     local edge, until_run_ms = string.match(first, '^(%d+):(%d+)$')
-    if tonumber(until_run_ms) > state.run_ms then return end
+    if tonumber(until_run_ms) > state.run_ms then break end
     state.floor = math.max(state.floor, tonumber(edge))
     redis.call('ZREM', ROOM.windows, first)
   end
+  if state.floor > floor then drop_past_gaps(state) end
 end
 
 local function count_time(state, now)
@@ -45,7 +47,6 @@ local function move_edge(state, size)
   state.edge = moved_edge(state.edge, size, read_gaps(state.gaps))
   state.version = state.version + 1
   add_window(state, state.run_ms + state.active_ms)
-  drop_passed_gaps(state)
 end
 
 -- At its time a room opens with a whole batch: for those who came before, or for the first to come.

@@ -45,14 +45,11 @@ local function finish_healing(state, now)
   state.version = state.version + 1
   if state.last == 0 then return end
   local gap = math.max(1, state.peak)
-  local gaps = read_gaps(state.gaps)
   local ahead_of_joins = math.max(0, state.edge - state.last)
-  gaps[#gaps + 1] = { state.last, state.last + gap }
+  leave_out(state, state.last, state.last + gap)
   state.edge = state.edge + math.min(gap, ahead_of_joins)
   state.last = state.last + gap
   state.gap_total = state.gap_total + gap
-  state.gaps = write_gaps(gaps)
-  drop_passed_gaps(state)
   if state.heal_lost == 1 then take_up_again(state) end
 end
 

@@ -6,24 +6,24 @@ local MOST_TURNS = 100000
 
 -- Write turns one by one for positions whose window is open: when counting begins, and after a loss.
 local function fill_turns(state, least_until_run_ms)
-  local untils, from = {}, state.floor
+  local untils, gaps = {}, read_gaps(state.gaps)
   for _, window in ipairs(redis.call('ZRANGE', ROOM.windows, 0, -1)) do
     local edge, until_run_ms = string.match(window, '^(%d+):(%d+)$')
     untils[#untils + 1] = { tonumber(edge), tonumber(until_run_ms) }
   end
   untils[#untils + 1] = { state.last, state.run_ms + state.active_ms }
   local to = math.min(state.edge, state.last)
-  from = math.max(from, to - MOST_TURNS)
+  local position = past_gaps(gaps, math.max(state.floor, to - MOST_TURNS) + 1)
   for _, window in ipairs(untils) do
     local until_run_ms = math.max(window[2], least_until_run_ms)
-    while from < math.min(window[1], to) do
-      from = from + 1
-      local member = text(from)
+    while position <= math.min(window[1], to) do
+      local member = text(position)
       local known = false
       for _, key in ipairs({ ROOM.turns, ROOM.sessions, ROOM.done, ROOM.front, ROOM.passed }) do
         known = known or redis.call('ZSCORE', key, member)
       end
       if not known then redis.call('ZADD', ROOM.turns, text(until_run_ms), member) end
+      position = past_gaps(gaps, position + 1)
     end
   end
 end
@@ -34,20 +34,20 @@ local function presume_present(state)
   local limits = limits_of(state)
   if not limits.passOverMs then return end
   local present_until = text(state.run_ms + TOLD_AT_MOST_MS + limits.passOverMs)
-  for position = state.edge + 1, math.min(state.last, state.edge + MOST_TURNS) do
+  local gaps, to = read_gaps(state.gaps), math.min(state.last, state.edge + MOST_TURNS)
+  local position = past_gaps(gaps, state.edge + 1)
+  while position <= to do
     redis.call('ZADD', ROOM.seen, 'GT', present_until, text(position))
+    position = past_gaps(gaps, position + 1)
   end
 end
 
 -- In a room that admits one by one the edge is never ahead of the joiners: places promised there belong to nobody.
 local function edge_back_to_joiners(state)
   if state.edge <= state.last then return end
-  local gaps = read_gaps(state.gaps)
-  gaps[#gaps + 1] = { state.last, state.edge }
+  leave_out(state, state.last, state.edge)
   state.gap_total = state.gap_total + state.edge - state.last
   state.last = state.edge
-  state.gaps = write_gaps(gaps)
-  drop_passed_gaps(state)
 end
 
 local function start_edge(state)

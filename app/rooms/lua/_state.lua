@@ -34,7 +34,8 @@
 --   forgotten_ms       0, or the server time up to which visits that had ended have been forgotten too early
 -- and these texts, read where they are needed:
 --   run_id             the server process that the state was last written under
---   gaps               "after:to,…": positions after+1..to were left out and belong to nobody
+--   gaps               "after:to,…", in their order: positions after+1..to were left out and belong to nobody; kept
+--                      until their turn would be over
 --   heal_by            ",id,id,": replicas that have reported in this healing
 --   limits             what scripts need of the other settings, as JSON; see RoomSettings.limits
 --   settings           the room's settings as JSON
@@ -92,20 +93,31 @@ local function read_gaps(listed)
   return gaps
 end
 
-local function write_gaps(gaps)
-  local parts = {}
-  for _, gap in ipairs(gaps) do parts[#parts + 1] = string.format('%.0f:%.0f', gap[1], gap[2]) end
-  return table.concat(parts, ',')
+-- Positions after+1..to belong to nobody; they lie behind every other gap.
+local function leave_out(state, after, to)
+  local before, newest = string.match(state.gaps, '^(.*:)(%d+)$')
+  if newest and tonumber(newest) == after then
+    state.gaps = before .. text(to)
+  else
+    state.gaps = (before and state.gaps .. ',' or '') .. text(after) .. ':' .. text(to)
+  end
 end
 
--- Forget the gaps that the edge has passed.
-local function drop_passed_gaps(state)
-  if state.gaps == '' then return end
+-- Forget the gaps that the floor has passed: of the others it must be known that nobody in them has a turn.
+local function drop_past_gaps(state)
   local kept = {}
   for _, gap in ipairs(read_gaps(state.gaps)) do
-    if gap[2] > state.edge then kept[#kept + 1] = gap end
+    if gap[2] > state.floor then kept[#kept + 1] = text(gap[1]) .. ':' .. text(gap[2]) end
   end
-  state.gaps = write_gaps(kept)
+  state.gaps = table.concat(kept, ',')
+end
+
+-- The first position from `position` on that was not left out.
+local function past_gaps(gaps, position)
+  for _, gap in ipairs(gaps) do
+    if position > gap[1] and position <= gap[2] then position = gap[2] + 1 end
+  end
+  return position
 end
 
 local function waiting_in(state)

@@ -1,6 +1,6 @@
 -- Tell the room what a replica has seen of it; what the server has lost comes back, and nothing ever moves back.
 -- KEYS: state, windows, turns, sessions, log, done, front, passed, seen
--- ARGV: heal_ms, replica, live_replicas, epoch, last, edge, floor, run_ms, moved_run_ms, expires_run_ms, peak, settings_version, size, interval_ms, active_ms, counted, limits, settings, remember_ms, forgotten_ms, windows...
+-- ARGV: heal_ms, replica, live_replicas, epoch, last, edge, floor, run_ms, moved_run_ms, expires_run_ms, peak, settings_version, size, interval_ms, active_ms, counted, limits, settings, remember_ms, forgotten_ms, gaps, windows...
 -- Returns: {0, 1 when the report brought something back else 0}, or {-1} when there is no such room
 --@include now
 --@include heal
@@ -25,6 +25,10 @@ end
 if epoch == state.epoch then
   if last > state.last or edge > state.edge then brought = 1 end
   lost = brought == 1 or tonumber(ARGV[8]) > state.run_ms
+  -- Of what the server has given out itself it knows best who belongs to nobody.
+  for _, gap in ipairs(read_gaps(ARGV[21])) do
+    if gap[2] > state.last then leave_out(state, math.max(gap[1], state.last), gap[2]) end
+  end
   state.last = math.max(state.last, last)
   state.edge = math.max(state.edge, edge)
   state.floor = math.max(state.floor, tonumber(ARGV[7]))
@@ -33,7 +37,7 @@ if epoch == state.epoch then
   state.expires_run_ms = math.max(state.expires_run_ms, tonumber(ARGV[10]))
   state.peak = math.max(state.peak, tonumber(ARGV[11]))
   state.forgotten_ms = math.max(state.forgotten_ms, tonumber(ARGV[20]))
-  for i = 21, #ARGV do
+  for i = 22, #ARGV do
     local window_edge = tonumber(string.match(ARGV[i], '^(%d+):'))
     if window_edge > state.floor then redis.call('ZADD', ROOM.windows, window_edge, ARGV[i]) end
   end
