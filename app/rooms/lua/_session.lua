@@ -7,7 +7,7 @@ end
 
 -- The open turn of `position` becomes a session of `length_ms`, no longer than any may be.
 local function begin_session(state, limits, now, position, length_ms)
-  redis.call('ZREM', ROOM.turns, position)
+  take_out(position)
   log_visit(state, now, position)
   local ends_ms = now + math.min(length_ms, limits.maxSessionMs)
   redis.call('ZADD', ROOM.sessions, text(ends_ms), position)

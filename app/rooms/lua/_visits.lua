@@ -12,10 +12,16 @@ end
 
 local function log_visit(state, now, member) redis.call('ZADD', ROOM.log, text(next_seq(state, now)), member) end
 
-local function end_visit(state, now, member)
-  for _, key in ipairs({ ROOM.turns, ROOM.sessions, ROOM.log, ROOM.front, ROOM.passed, ROOM.seen }) do
+-- Take a visitor out of wherever they stand: in line, on turn, passed over or inside.
+local function take_out(member)
+  for _, key in ipairs({ ROOM.turns, ROOM.sessions, ROOM.front, ROOM.passed, ROOM.seen }) do
     redis.call('ZREM', key, member)
   end
+end
+
+local function end_visit(state, now, member)
+  take_out(member)
+  redis.call('ZREM', ROOM.log, member)
   redis.call('ZADD', ROOM.done, text(next_seq(state, now)), member)
 end
 

@@ -14,7 +14,7 @@ for i = 2, #ARGV, 2 do
   local member, ends_ms = ARGV[i], tonumber(ARGV[i + 1])
   local known = redis.call('ZSCORE', ROOM.sessions, member) or redis.call('ZSCORE', ROOM.done, member)
   if not known and ends_ms > now then
-    for _, key in ipairs({ ROOM.turns, ROOM.front, ROOM.passed, ROOM.seen }) do redis.call('ZREM', key, member) end
+    take_out(member)
     redis.call('ZADD', ROOM.sessions, text(ends_ms), member)
     log_visit(state, now, member)
     note_length(state, now, ends_ms)

@@ -11,9 +11,7 @@ if not state then return { -1 } end
 local now, limits, back, epoch = now_ms(), limits_of(state), 0, tonumber(ARGV[1])
 
 local function put_back(member, seq, kind, until_run_ms)
-  for _, key in ipairs({ ROOM.turns, ROOM.sessions, ROOM.front, ROOM.passed, ROOM.seen }) do
-    redis.call('ZREM', key, member)
-  end
+  take_out(member)
   if kind == 'e' then
     local started_ms = math.floor(tonumber(seq) / 1000)
     redis.call('ZADD', ROOM.sessions, text(math.min(now + limits.sessionMs, started_ms + limits.maxSessionMs)), member)
