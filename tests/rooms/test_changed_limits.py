@@ -9,6 +9,7 @@ from app.rooms.settings import RoomSettings
 from tests.support.scripts import ScriptedRoom
 
 BATCHES = RoomSettings(window_size=10, window_interval_seconds=30, active_window_count=2, session_seconds=600)
+CAP = BATCHES.model_copy(update={"max_active": 3})
 
 
 @pytest.fixture
@@ -34,3 +35,53 @@ def test_who_was_passed_over_and_enters_once_batches_pace_the_room_stays_inside(
     pass_time(room, 7)  # the grace is over
     assert room.renew(1, 2)[0] == 0
     assert room.tick().sessions == 1
+
+
+def test_whose_turns_were_over_before_a_cap_was_set_take_none_of_its_slots(room: ScriptedRoom) -> None:
+    room.declare(BATCHES)
+    room.join(9)
+    pass_time(room, 61)
+    room.configure(CAP)
+    assert room.tick().turns == 0
+    assert room.join(4)[4] == 9 + 1 + 3, "one place more was promised by the batches; it belongs to nobody"
+    assert room.tick().turns == 3
+
+
+def test_a_cap_counts_who_is_on_turn_until_the_last_of_these_turns_is_over(room: ScriptedRoom) -> None:
+    room.declare(BATCHES)
+    room.join(6)
+    pass_time(room, 20)
+    room.join(2)
+    pass_time(room, 10)
+    room.configure(CAP)
+    waiting = list(range(11, 16))
+    assert room.join(5)[3] == waiting[0]
+    assert room.tick().turns == 8, "all who may still come"
+    pass_time(room, 49)
+    assert room.tick().edge < waiting[0]
+    pass_time(room, 1)
+    assert room.tick().edge == waiting[2], "an active time after the last join at most, the line goes on"
+    assert room.tick().turns == 3
+
+
+def test_of_those_on_turn_when_a_cap_is_set_every_one_who_leaves_makes_room(room: ScriptedRoom) -> None:
+    room.declare(BATCHES)
+    room.join(6)
+    room.configure(CAP)
+    room.join(2)
+    for position in (1, 2, 3):
+        room.leave(1, position)
+    assert room.tick().edge == 10
+    room.leave(1, 4)
+    assert room.tick().edge == 11
+
+
+def test_a_cap_revives_nobody_whose_turn_was_over_while_others_still_have_theirs(room: ScriptedRoom) -> None:
+    room.declare(BATCHES)
+    until_run_ms = room.join(6)[6]
+    pass_time(room, 50)
+    room.join(1)
+    pass_time(room, 11)
+    room.configure(CAP)
+    assert room.enter(1, 1, until_run_ms) == [-7]
+    assert room.enter(1, 7, until_run_ms + 50_000)[0] == 0

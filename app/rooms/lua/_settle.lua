@@ -4,14 +4,15 @@
 -- A turn for everyone behind the edge who has none recorded and whose time is not over; at most this many.
 local MOST_TURNS = 100000
 
--- Write turns one by one for positions whose window is open: when counting begins, and after a loss.
+-- Write turns one by one for positions whose turn may be open: when counting begins, and after a loss. When exactly the
+-- turns end of those who joined behind the edge, only their tickets know: not after `least_until_run_ms`.
 local function fill_turns(state, least_until_run_ms)
   local untils, gaps = {}, read_gaps(state.gaps)
   for _, window in ipairs(redis.call('ZRANGE', ROOM.windows, 0, -1)) do
     local edge, until_run_ms = string.match(window, '^(%d+):(%d+)$')
     untils[#untils + 1] = { tonumber(edge), tonumber(until_run_ms) }
   end
-  untils[#untils + 1] = { state.last, state.run_ms + state.active_ms }
+  untils[#untils + 1] = { state.last, least_until_run_ms }
   local to = math.min(state.edge, state.last)
   local position = past_gaps(gaps, math.max(state.floor, to - MOST_TURNS) + 1)
   for _, window in ipairs(untils) do
@@ -83,7 +84,9 @@ local function apply_settings(state, now, values)
     state.batch_left = state.size
   else
     if state.counted == 1 or state.opened == 0 then edge_back_to_joiners(state) end
-    if state.counted == 1 and was_counted == 0 then fill_turns(state, state.expires_run_ms) end
+    if state.counted == 1 and was_counted == 0 and state.run_ms < state.expires_run_ms then
+      fill_turns(state, state.expires_run_ms)
+    end
     if not old.passOverMs then presume_present(state) end
     if state.counted == 0 and was_counted == 1 then
       let_in(state, new, now, redis.call('ZCARD', ROOM.front))

@@ -11,9 +11,10 @@
 -- started anew; and zeros.
 
 local function turn_is_open(state, position, ticket_until)
+  if ticket_until > 0 and ticket_until <= state.run_ms then return false end
   if redis.call('ZSCORE', ROOM.turns, position) then return true end
   if state.counted == 1 then return false end
-  if ticket_until > 0 then return ticket_until > state.run_ms end
+  if ticket_until > 0 then return true end
   if tonumber(position) <= state.floor then return false end
   return redis.call('ZRANGEBYSCORE', ROOM.windows, position, '+inf', 'LIMIT', 0, 1)[1] ~= nil
 end
