@@ -17,6 +17,14 @@ Gap = tuple[int, int]
 """`(after, to)`: positions after+1..to belong to nobody."""
 
 
+MOST_KEPT_MS = 5_000
+
+
+def kept_ms(active_ms: int) -> int:
+    """How much longer than its visitor is told a turn is kept, for whoever could not be answered; as in _visits.lua."""
+    return min(MOST_KEPT_MS, active_ms // 4)
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """One room as last seen. Times that end in `run_ms` are on the room's own clock, which stands still at times."""
@@ -68,8 +76,9 @@ class Snapshot:
 
     @property
     def quiet(self) -> bool:
-        """Whether nobody waits and nobody's turn is open, so that the room need not be ticked."""
-        return self.last <= self.edge and self.run_ms >= self.expires_run_ms and not self.healing
+        """Whether nobody waits and nobody's turn is open or kept, so that the room need not be ticked."""
+        over_run_ms = self.expires_run_ms + kept_ms(self.active_ms)
+        return self.last <= self.edge and self.run_ms >= over_run_ms and not self.healing
 
     def overdue(self, period_ms: int) -> bool:
         """Whether whoever should have ticked this room has not done so for three periods."""

@@ -73,6 +73,37 @@ async def test_a_frozen_store_delays_nobody_for_longer_than_a_stopped_one(
     assert not given_twice([ticket, *after])
 
 
+async def test_who_asks_to_enter_in_time_gets_in_though_the_store_could_not_answer_in_time(
+    own_server: RealServer, start_replica: Start, client: httpx.AsyncClient
+) -> None:
+    replica = start_replica(own_server.url, ADMIN_TOKEN="admin-token-for-tests")
+    settings = {"maxActive": 1, "claimSeconds": 20}
+    made = await client.post(
+        f"{replica.url}/admin/api/rooms",
+        json={"room": "shop", "settings": settings},
+        headers={"Authorization": "Bearer admin-token-for-tests"},
+    )
+    assert made.status_code == 201, made.text
+    shop = f"{replica.url}/rooms/shop"
+    first, on_turn = [(await client.post(f"{shop}/join")).json() for _ in range(2)]
+    await client.post(f"{shop}/leave", headers={"Authorization": f"Bearer {first['token']}"})
+    bearer = {"Authorization": f"Bearer {on_turn['token']}"}
+    assert (await client.get(f"{shop}/status", headers=bearer)).json()["status"] in ("waiting", "active")
+    with own_server.client() as redis:  # the turn is nearly over
+        run_ms = int(redis.hget("stanchion:{room:shop}:state", "run_ms"))
+        assert redis.zadd("stanchion:{room:shop}:turns", {on_turn["position"]: run_ms + 600}, xx=True, ch=True) == 1
+    own_server.freeze()
+    try:
+        refused = await client.post(f"{shop}/enter", headers=bearer)
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) >= 1
+        await asyncio.sleep(0.7)  # the turn is over, and the store is not away for so long that it would not count
+    finally:
+        own_server.thaw()
+    entered = await eventually(lambda: _answered(client, f"{shop}/enter", bearer))
+    assert entered.status_code == 200, entered.text
+
+
 async def test_an_outage_costs_nobody_their_active_time(
     own_server: RealServer, start_replica: Start, client: httpx.AsyncClient
 ) -> None:
@@ -144,6 +175,11 @@ async def test_a_flush_without_a_restart_is_healed_as_well(
         redis.flushall()
     after = await eventually(lambda: join_many(client, three[1:], 20), within_s=15)
     assert not given_twice([*tickets, *after])
+
+
+async def _answered(client: httpx.AsyncClient, url: str, headers: dict[str, str]) -> httpx.Response | None:
+    answer = await client.post(url, headers=headers)
+    return answer if answer.status_code != 503 else None
 
 
 async def _fresh(client: httpx.AsyncClient, replica: Replica, ticket: dict[str, Any]) -> bool:

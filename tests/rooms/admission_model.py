@@ -53,6 +53,11 @@ class Model:
         return self.heal_until_ms > 0
 
     @property
+    def kept_ms(self) -> int:
+        """How much longer than told a turn or a grace is kept."""
+        return min(5000, self.config.active_ms // 4)
+
+    @property
     def active(self) -> int:
         return len(self.turns) + len(self.sessions)
 
@@ -81,7 +86,7 @@ class Model:
         if self.healing and now_ms >= self.heal_until_ms:
             self._finish_healing(now_ms)
         elapsed_ms = now_ms - self.now_ms
-        quiet = self.edge >= self.last and self.run_ms >= self.expires_run_ms
+        quiet = self.edge >= self.last and self.run_ms >= self.expires_run_ms + self.kept_ms
         if self.paused or self.healing or (elapsed_ms > OUTAGE_MS and not quiet):
             elapsed_ms = 0
         self.now_ms = now_ms
@@ -97,7 +102,7 @@ class Model:
         if not self.healing:
             for over in (self.turns, self.passed):
                 for position, until_run_ms in list(over.items()):
-                    if until_run_ms <= self.run_ms:
+                    if until_run_ms + self.kept_ms <= self.run_ms:
                         del over[position]
                         self.missed.add(position)
         if self.serves:
@@ -192,11 +197,11 @@ class Model:
             return Status.ENDED
         if position in self.sessions:
             return Status.ENTERED
-        if position in self.turns:
+        if self.turns.get(position, 0) > self.run_ms:
             return Status.ACTIVE
-        if position in self.passed:
+        if self.passed.get(position, 0) > self.run_ms:
             return Status.PASSED
-        if position in self.missed:
+        if position in {*self.missed, *self.turns, *self.passed}:
             return Status.CLOSED if self.closed else Status.EXPIRED
         return Status.PAUSED if self.paused else Status.WAITING
 

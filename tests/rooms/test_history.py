@@ -139,7 +139,7 @@ def test_batches_are_counted_by_whose_turn_has_come(room: ScriptedRoom) -> None:
     write(room)
     before = newest(room)
     assert (before.counted, before.joined, before.waiting, before.on_turn, before.admitted) == (0, 25, 15, 10, 10)
-    for _ in range(62):
+    for _ in range(66):
         room.now_ms += 1000
         room.tick()
     write(room)
@@ -157,7 +157,7 @@ def test_counted_rooms_also_know_who_gave_up(room: ScriptedRoom) -> None:
     write(room)
     seen = newest(room)
     assert (seen.admitted, seen.on_turn, seen.waiting, seen.abandoned) == (5, 3, 4, 2)
-    for _ in range(11):
+    for _ in range(13):
         room.now_ms += 1000
         room.tick()
     write(room)

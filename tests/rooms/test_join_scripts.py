@@ -41,24 +41,12 @@ def test_a_batch_repeated_with_its_operation_id_gives_the_same_positions(room: S
 
 
 def test_an_idempotency_key_takes_no_second_position(room: ScriptedRoom) -> None:
-    def join(count: int, keyed: dict[int, str], operation: str) -> Any:
-        return room.run(
-            "join",
-            {
-                **keys.room_keys("default"),
-                "operation": keys.room_operation("default", operation),
-                "barred": keys.room_barred("default"),
-                "special": [keys.room_idempotency("default", key) for key in keyed.values()],
-            },
-            {
-                "count": count,
-                "heal_ms": HEAL_MS,
-                "operation_ttl_ms": 10_000,
-                "address_window_ms": 60_000,
-                "told_ms": 60_000,
-                "special": [item for index in keyed for item in (index, f"ticket-{index}", 600_000, 0, 0)],
-            },
-        )
+    def join(count: int, keyed: dict[int, str], operation: str) -> list[Any]:
+        special = [
+            (keys.room_idempotency("default", key), (index, f"ticket-{index}", 600_000, 0, 0))
+            for index, key in keyed.items()
+        ]
+        return room.join_all(count, operation, special=special)
 
     first = join(3, {1: "order"}, "a")
     assert first[8:] == [""]

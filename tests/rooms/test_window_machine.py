@@ -55,7 +55,8 @@ class Model:
 
     def quiet(self) -> bool:
         ends = [v.opened_run_ms + v.active_ms for v in self.here() if v.opened_run_ms is not None]
-        return self.last <= self.edge and all(end <= self.run_ms for end in [*ends, self.window_end])
+        kept_ms = min(5000, self.config.active_ms // 4)
+        return self.last <= self.edge and all(end + kept_ms <= self.run_ms for end in [*ends, self.window_end])
 
     window_end = 0
     """When the last window ends: its turn is open even when nobody stands in it."""

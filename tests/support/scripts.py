@@ -1,5 +1,6 @@
 """Driving room scripts directly, on a clock that the test moves."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -95,7 +96,18 @@ class ScriptedRoom:
         """What the script answers up to the end of the turn; `join_all` has the rest."""
         return self.join_all(count, operation)[:7]
 
-    def join_all(self, count: int, operation: str | None = None, told_ms: int = 60_000) -> list[Any]:
+    def join_as(self, person: str, ticket_id: str) -> list[Any]:
+        """One join of somebody whose identity is known."""
+        return self.join_all(1, special=[(keys.room_identity(self.name, person), (0, ticket_id, 600_000, 1, 0))])
+
+    def join_all(
+        self,
+        count: int,
+        operation: str | None = None,
+        told_ms: int = 60_000,
+        special: Sequence[tuple[str, tuple[int | str, ...]]] = (),
+    ) -> list[Any]:
+        """The whole answer; `special` has a key and its visitor's arguments, as join.lua takes them."""
         self._operation += 1
         reply: list[Any] = self.run(
             "join",
@@ -103,7 +115,7 @@ class ScriptedRoom:
                 **self._keys,
                 "operation": keys.room_operation(self.name, operation or f"op{self._operation}"),
                 "barred": keys.room_barred(self.name),
-                "special": [],
+                "special": [key for key, _ in special],
             },
             {
                 "count": count,
@@ -111,7 +123,7 @@ class ScriptedRoom:
                 "operation_ttl_ms": 10_000,
                 "address_window_ms": 60_000,
                 "told_ms": told_ms,
-                "special": [],
+                "special": [item for _, visitor in special for item in visitor],
             },
         )
         return reply

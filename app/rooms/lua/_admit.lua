@@ -122,7 +122,7 @@ local function due_at(state, limits, now)
   if state.paused == 1 then return due < NO_LIMIT and due or 0 end
   local run_to_now = state.run_ms - state.ticked_at_ms
   local first_turn = redis.call('ZRANGE', ROOM.turns, 0, 0, 'WITHSCORES')[2]
-  if first_turn then due = math.min(due, tonumber(first_turn) - run_to_now) end
+  if first_turn then due = math.min(due, tonumber(first_turn) + kept_ms(state) - run_to_now) end
   if state.opened == 0 then return math.min(due, limits.opensAtMs or due) end
   if (state.last > state.edge or redis.call('ZCARD', ROOM.front) > 0) and (limits.method == 'passthrough' or free_slots(limits) > 0) then
     local next_run_ms = 0

@@ -26,7 +26,7 @@ local function drop_ended_windows(state)
     local first = redis.call('ZRANGE', ROOM.windows, 0, 0)[1]
     if not first then break end
     local edge, until_run_ms = string.match(first, '^(%d+):(%d+)$')
-    if tonumber(until_run_ms) > state.run_ms then break end
+    if tonumber(until_run_ms) + kept_ms(state) > state.run_ms then break end
     state.floor = math.max(state.floor, tonumber(edge))
     redis.call('ZREM', ROOM.windows, first)
   end
@@ -35,9 +35,8 @@ end
 
 local function count_time(state, now)
   local elapsed_ms = math.max(0, now - state.ticked_at_ms)
-  -- A quiet room has nobody whose time could run out, so it need not be ticked and its gaps are no outages.
-  local quiet = state.last <= state.edge and state.run_ms >= state.expires_run_ms
-  if state.paused == 1 or state.heal_until_ms > 0 or (elapsed_ms > OUTAGE_MS and not quiet) then elapsed_ms = 0 end
+  -- A quiet room need not be ticked, so its gaps are no outages.
+  if state.paused == 1 or state.heal_until_ms > 0 or (elapsed_ms > OUTAGE_MS and not is_quiet(state)) then elapsed_ms = 0 end
   state.run_ms = state.run_ms + elapsed_ms
   state.ticked_at_ms = now
 end

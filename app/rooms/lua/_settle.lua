@@ -84,7 +84,7 @@ local function apply_settings(state, now, values)
     state.batch_left = state.size
   else
     if state.counted == 1 or state.opened == 0 then edge_back_to_joiners(state) end
-    if state.counted == 1 and was_counted == 0 and state.run_ms < state.expires_run_ms then
+    if state.counted == 1 and was_counted == 0 and state.run_ms < state.expires_run_ms + kept_ms(state) then
       fill_turns(state, state.expires_run_ms)
     end
     if not old.passOverMs then presume_present(state) end

@@ -30,6 +30,16 @@ local function note_length(state, now, ends_ms) state.remember_ms = math.max(sta
 
 local STEP = 1000
 
+-- A turn, or the grace to come back, is kept for a quarter of a turn longer than its visitor is told, five seconds at
+-- most: whoever asked in time, and could not be answered just then, asks again.
+local MOST_KEPT_MS = 5000
+local function kept_ms(state) return math.min(MOST_KEPT_MS, math.floor(state.active_ms / 4)) end
+
+-- Nobody waits and nobody's turn is open: nobody's time could run out.
+local function is_quiet(state)
+  return state.last <= state.edge and state.run_ms >= state.expires_run_ms + kept_ms(state)
+end
+
 local function end_sessions(state, now)
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', ROOM.sessions, '-inf', text(now), 'LIMIT', 0, STEP)) do
     end_visit(state, now, member)
@@ -37,13 +47,14 @@ local function end_sessions(state, now)
 end
 
 local function end_turns(state)
-  local over = redis.call('ZRANGEBYSCORE', ROOM.turns, '-inf', text(state.run_ms), 'LIMIT', 0, STEP)
+  local before = text(state.run_ms - kept_ms(state))
+  local over = redis.call('ZRANGEBYSCORE', ROOM.turns, '-inf', before, 'LIMIT', 0, STEP)
   if #over > 0 then
     redis.call('ZREM', ROOM.turns, unpack(over))
     state.abandoned = state.abandoned + #over
     redis.call('ZREM', ROOM.log, unpack(over))
   end
-  local forgiven = redis.call('ZRANGEBYSCORE', ROOM.passed, '-inf', text(state.run_ms), 'LIMIT', 0, STEP)
+  local forgiven = redis.call('ZRANGEBYSCORE', ROOM.passed, '-inf', before, 'LIMIT', 0, STEP)
   if #forgiven > 0 then
     redis.call('ZREM', ROOM.passed, unpack(forgiven))
     redis.call('ZREM', ROOM.log, unpack(forgiven))

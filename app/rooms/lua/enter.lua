@@ -11,7 +11,7 @@
 -- started anew; and zeros.
 
 local function turn_is_open(state, position, ticket_until)
-  if ticket_until > 0 and ticket_until <= state.run_ms then return false end
+  if ticket_until > 0 and ticket_until + kept_ms(state) <= state.run_ms then return false end
   if redis.call('ZSCORE', ROOM.turns, position) then return true end
   if state.counted == 1 then return false end
   if ticket_until > 0 then return true end

@@ -16,12 +16,15 @@ local function place_is_live(state, stored)
   if tonumber(epoch) ~= state.epoch then return false end
   if redis.call('ZSCORE', ROOM.done, position) then return false end
   if tonumber(position) > state.edge then return true end
-  for _, key in ipairs({ ROOM.turns, ROOM.sessions, ROOM.front, ROOM.passed }) do
-    if redis.call('ZSCORE', key, position) then return true end
+  if redis.call('ZSCORE', ROOM.sessions, position) or redis.call('ZSCORE', ROOM.front, position) then return true end
+  local ends = redis.call('ZSCORE', ROOM.turns, position) or redis.call('ZSCORE', ROOM.passed, position)
+  if not ends and state.counted == 1 then return false end
+  if not ends and tonumber(until_run_ms) > 0 then ends = until_run_ms end
+  if not ends then
+    local window = redis.call('ZRANGEBYSCORE', ROOM.windows, position, '+inf', 'LIMIT', 0, 1)[1]
+    ends = window and string.match(window, ':(%d+)$') or 0
   end
-  if state.counted == 1 then return false end
-  if tonumber(until_run_ms) > 0 then return tonumber(until_run_ms) > state.run_ms end
-  return redis.call('ZRANGEBYSCORE', ROOM.windows, position, '+inf', 'LIMIT', 0, 1)[1] ~= nil
+  return tonumber(ends) > state.run_ms
 end
 
 local function read_specials()

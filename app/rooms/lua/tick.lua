@@ -13,7 +13,8 @@ local now, late_ms = now_ms(), tonumber(ARGV[7])
 local act = late_ms < 0 or state.heal_until_ms > 0
 if not act then
   local due = due_at(state, limits_of(state), now)
-  act = (due > 0 and due <= now) or (state.run_ms < state.expires_run_ms and now - state.ticked_at_ms > late_ms)
+  local open = state.run_ms < state.expires_run_ms + kept_ms(state)
+  act = (due > 0 and due <= now) or (open and now - state.ticked_at_ms > late_ms)
 end
 if act then
   notice_restart(state, now, tonumber(ARGV[6]), ARGV[8])

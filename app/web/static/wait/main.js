@@ -137,9 +137,9 @@ async function enter() {
   if (againS) setTimeout(tryAgain, againS * (1 + Math.random()) * 1000);
 }
 
+// Whoever asked in time is let in also when the turn is over by now.
 function tryAgain() {
-  turnCame = true;
-  enterByItself();
+  if (["active", "expired"].includes(shown.key)) enter();
 }
 
 // The live region speaks when the visitor has come half way again, and at most once a minute.
