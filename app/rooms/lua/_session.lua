@@ -1,4 +1,5 @@
 -- Sessions: begun, looked at and prolonged. Each function answers {0, started_ms, ends_ms, last_end_ms, seq}.
+--@include present
 
 local function session_reply(limits, seq, ends_ms)
   local started_ms = math.floor(seq / 1000)
@@ -39,4 +40,16 @@ end
 -- Five numbers an entry, so that replies of a batch can be told apart; an error comes with what goes with it.
 local function add_reply(reply, part)
   for i = 1, 5 do reply[#reply + 1] = part[i] or 0 end
+end
+
+-- A script's whole answer, of what `one` says to each visitor of the batch; a visitor is `size` arguments from the second on.
+local function answer_each(size, one)
+  local state, now = present_room(tonumber(ARGV[1]))
+  if not state then return { -1 } end
+  local limits, reply = limits_of(state), { 0, now }
+  for i = 2, #ARGV, size do
+    add_reply(reply, one(state, limits, now, tonumber(ARGV[i]), ARGV[i + 1], tonumber(ARGV[i + 2])))
+  end
+  save_state(ROOM.state, state)
+  return reply
 end

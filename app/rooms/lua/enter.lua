@@ -3,7 +3,6 @@
 -- ARGV: heal_ms, visitors...
 -- Returns: {0, now_ms, and for each: 0, started_ms, ends_ms, last_end_ms, seq}, or {-1} when there is no such room
 --@include now
---@include heal
 --@include session
 
 -- A visitor is epoch, position and, from the ticket, until_run_ms. For one who may not enter the five numbers are: -2,
@@ -35,15 +34,4 @@ local function enter(state, limits, now, epoch, position, ticket_until)
   return { waits(state, position) and -5 or -7 }
 end
 
-local state = load_state(ROOM.state)
-if not state then return { -1 } end
-local now = now_ms()
-notice_restart(state, now, tonumber(ARGV[1]))
-finish_healing(state, now)
-advance(state, now)
-local limits, reply = limits_of(state), { 0, now }
-for i = 2, #ARGV, 3 do
-  add_reply(reply, enter(state, limits, now, tonumber(ARGV[i]), ARGV[i + 1], tonumber(ARGV[i + 2])))
-end
-save_state(ROOM.state, state)
-return reply
+return answer_each(3, enter)

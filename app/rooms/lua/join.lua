@@ -4,7 +4,7 @@
 -- Returns: {0, now_ms, epoch, first, edge, run_ms, until_run_ms, given, '' or "epoch:position:until:joined_ms:ticket_id" or "!wait_ms" or "-wait_ms"…},
 --   {-1} no such room, {-2, wait_ms} healing, {-3} closed, {-6} turned away
 --@include now
---@include heal
+--@include newcomers
 
 -- A special visitor brings five arguments: the index within the batch (from 0), the ticket id, how long the place
 -- is kept under a key of the visitor's own (0: there is none), whether only a live place counts (1 for identities,
@@ -82,24 +82,12 @@ local function places_left(state, limits, wanted)
   return math.min(wanted, math.max(0, at_once) + math.max(0, limits.maxWaiting - waiting))
 end
 
--- Whoever has just joined was told when to ask again, and is present until well after that.
-local function note_present(state, limits, first)
-  if not limits.passOverMs then return end
-  local present_until = text(state.run_ms + tonumber(ARGV[5]) + limits.passOverMs)
-  for position = first, state.last do redis.call('ZADD', ROOM.seen, present_until, text(position)) end
-end
-
-local state = load_state(ROOM.state)
-if not state then return { -1 } end
 local again = redis.call('GET', KEYS[10])
 if again then return cjson.decode(again) end
-local now = now_ms()
-notice_restart(state, now, tonumber(ARGV[2]))
-finish_healing(state, now)
-advance(state, now)
+local state, now = present_room(tonumber(ARGV[2]))
+if not state then return { -1 } end
 local limits = limits_of(state)
-local refused = state.heal_until_ms > 0 and { -2, math.max(1, state.heal_until_ms - now) }
-  or state.closed == 1 and { -3 } or limits.method == 'reject' and { -6 }
+local refused = refusal(state, limits, now)
 if refused then
   save_state(ROOM.state, state)
   return refused
@@ -111,18 +99,9 @@ for i, special in ipairs(specials) do
   answers[i] = answered(state, special, first_with)
   if answers[i] then known = known + 1 end
 end
-local first = state.last + 1
 local given = places_left(state, limits, tonumber(ARGV[1]) - known)
-local behind_edge = first <= state.edge
-state.last = state.last + given
-if behind_edge and given > 0 then state.expires_run_ms = math.max(state.expires_run_ms, state.run_ms + state.active_ms) end
-local until_run_ms = state.run_ms + state.active_ms
-note_present(state, limits, first)
-if state.counted == 1 and given > 0 and state.paused == 0 and state.opened == 1 then
-  admit(state, limits, now)
-  local newest = redis.call('ZREVRANGE', ROOM.windows, 0, 0)[1]
-  until_run_ms = newest and tonumber(string.match(newest, ':(%d+)$')) or until_run_ms
-end
+local first = give_places(state, limits, now, given, tonumber(ARGV[5]), tonumber(ARGV[2]))
+local until_run_ms = newest_turns_end(state)
 
 local function keep_place(special)
   local position = first + special.order
@@ -140,7 +119,6 @@ for i, special in ipairs(specials) do
   reply[#reply + 1] = answer
 end
 
-count_given(state, now, given, tonumber(ARGV[2]))
 save_state(ROOM.state, state)
 redis.call('SET', KEYS[10], cjson.encode(reply), 'PX', ARGV[3])
 return reply

@@ -4,7 +4,7 @@
 -- Returns: {0, seq, the positions that were in line, on turn or in a session…}, {-1} no such room, {-2, wait_ms} healing,
 --   {-9} the line was started anew
 --@include now
---@include heal
+--@include session
 --@include audit
 
 local function is_here(state, member)
@@ -15,17 +15,14 @@ local function is_here(state, member)
   return state.counted == 0 or tonumber(member) > state.floor
 end
 
-local state = load_state(ROOM.state)
+local state, now = present_room(tonumber(ARGV[1]))
 if not state then return { -1 } end
-local now, ended, epoch = now_ms(), {}, tonumber(ARGV[2])
-if epoch < state.epoch then return { -9 } end
-notice_restart(state, now, tonumber(ARGV[1]))
-finish_healing(state, now)
-advance(state, now)
-if state.heal_until_ms > 0 or epoch > state.epoch then
-  -- Who is here is not known yet, and what is said now might be forgotten.
+local ended, epoch = {}, tonumber(ARGV[2])
+-- While it is not known who is here, what is said might be forgotten.
+local refused = epoch < state.epoch and { -9 } or held_for(state, now, epoch)
+if refused then
   save_state(ROOM.state, state)
-  return { -2, math.max(1000, state.heal_until_ms - now) }
+  return refused
 end
 for i = 4, #ARGV do
   if is_here(state, ARGV[i]) then

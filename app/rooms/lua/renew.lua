@@ -3,7 +3,6 @@
 -- ARGV: heal_ms, visitors...
 -- Returns: {0, now_ms, and for each: 0, started_ms, ends_ms, last_end_ms, seq}, or {-1} when there is no such room
 --@include now
---@include heal
 --@include session
 
 -- A visitor is epoch and position. For one without a session the five numbers are: -2, wait_ms healing; -8 it has
@@ -18,13 +17,4 @@ local function renew(state, limits, now, epoch, position)
   return { redis.call('ZSCORE', ROOM.done, position) and -8 or -10 }
 end
 
-local state = load_state(ROOM.state)
-if not state then return { -1 } end
-local now = now_ms()
-notice_restart(state, now, tonumber(ARGV[1]))
-finish_healing(state, now)
-advance(state, now)
-local limits, reply = limits_of(state), { 0, now }
-for i = 2, #ARGV, 2 do add_reply(reply, renew(state, limits, now, tonumber(ARGV[i]), ARGV[i + 1])) end
-save_state(ROOM.state, state)
-return reply
+return answer_each(2, renew)
