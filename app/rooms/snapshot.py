@@ -181,6 +181,7 @@ def merge(known: Snapshot | None, seen: Snapshot, highest: tuple[int, int]) -> t
         return known, True
     behind = (
         behind
+        or seen.last < known.last
         or seen.edge < known.edge
         or seen.run_ms < known.run_ms
         or seen.floor < known.floor

@@ -233,6 +233,22 @@ def test_who_was_given_a_position_that_a_late_replica_believes_left_out_keeps_it
     assert had_a_turn >= set(given)
 
 
+def test_places_that_a_replica_only_knows_from_its_looks_are_not_given_twice_in_a_room_that_stands_still(
+    make: Any,
+) -> None:
+    shop = make(max_active=1, **LONG)
+    _, other = shop.replicas
+    shop.store.control("pause")
+    shop.store.join_all(5)
+    kept = shop.store.client.hgetall(shop.store._keys["state"])
+    shop.store.join_all(20)  # through a replica that then dies together with the store's last writes
+    shop.look(other)
+    shop.replicas.remove(shop.replicas[0])
+    shop.store.client.hset(shop.store._keys["state"], mapping={**kept, "run_id": "another process"})
+    shop.pass_time(2 * HEAL_MS)
+    assert shop.join(other, 1)[0] > 25
+
+
 def test_a_session_beyond_the_edge_that_was_lost_is_not_given_a_turn_besides(make: Any) -> None:
     shop = make(max_active=2, **LONG)
     one = shop.replicas[0]

@@ -107,9 +107,10 @@ def test_nothing_in_a_merged_snapshot_moves_back(
     merged, behind = merge(BASE, seen, highest)
     assert merged.epoch >= BASE.epoch
     if merged.epoch == BASE.epoch:
-        assert (merged.last, merged.edge, merged.run_ms) >= (BASE.last, BASE.edge, BASE.run_ms)
+        assert merged.last >= BASE.last
         assert merged.edge >= BASE.edge
         assert merged.run_ms >= BASE.run_ms
-    lost = (epoch, last) < highest or (epoch == 1 and (edge < BASE.edge or run_ms < BASE.run_ms or last < highest[1]))
+    went_back = last < BASE.last or edge < BASE.edge or run_ms < BASE.run_ms
+    lost = (epoch, last) < highest or (epoch == 1 and went_back)
     if epoch == 1 and highest[0] == 1:
         assert behind == lost
