@@ -188,6 +188,7 @@ def merge(known: Snapshot | None, seen: Snapshot, highest: tuple[int, int]) -> t
         or seen.settings_version < known.settings_version
     )
     floor = max(known.floor, seen.floor)
+    set_last = known if known.settings_version > seen.settings_version else seen
     untils = dict(seen.windows) | dict(known.windows)
     windows = tuple((edge, untils[edge]) for edge in sorted(untils) if edge > floor)
     if not behind and windows == seen.windows and seen.version >= known.version:
@@ -204,6 +205,10 @@ def merge(known: Snapshot | None, seen: Snapshot, highest: tuple[int, int]) -> t
         peak=max(known.peak, seen.peak),
         remember_ms=max(known.remember_ms, seen.remember_ms),
         forgotten_ms=max(known.forgotten_ms, seen.forgotten_ms),
+        settings_version=set_last.settings_version,
+        size=set_last.size,
+        interval_ms=set_last.interval_ms,
+        active_ms=set_last.active_ms,
         gaps=_gaps(known, seen),
         windows=windows,
         window_edges=tuple(edge for edge, _ in windows),

@@ -249,6 +249,19 @@ def test_places_that_a_replica_only_knows_from_its_looks_are_not_given_twice_in_
     assert shop.join(other, 1)[0] > 25
 
 
+def test_what_an_operator_has_set_in_a_declared_room_comes_back(make: Any) -> None:
+    declared = {"max_active": 3, **LONG}
+    shop = make(**declared)
+    shop.store.configure(RoomSettings(max_active=1, **LONG))
+    shop.all_look()
+    for replica in shop.replicas:
+        replica.declared = RoomSettings(**declared)
+    shop.forget_everything()
+    shop.join(shop.replicas[0], 3)
+    assert len(shop.active()) == 1
+    assert {replica.settings.max_active for replica in shop.replicas} == {1}
+
+
 def test_a_session_beyond_the_edge_that_was_lost_is_not_given_a_turn_besides(make: Any) -> None:
     shop = make(max_active=2, **LONG)
     one = shop.replicas[0]
