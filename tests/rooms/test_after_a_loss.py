@@ -262,6 +262,21 @@ def test_what_an_operator_has_set_in_a_declared_room_comes_back(make: Any) -> No
     assert {replica.settings.max_active for replica in shop.replicas} == {1}
 
 
+def test_settings_that_come_back_late_begin_no_new_line(make: Any) -> None:
+    shop = make(window_size=20)
+    one = shop.replicas[0]
+    joined = shop.join(one, 3)
+    shop.store.configure(RoomSettings(window_size=10))
+    shop.look(one)
+    shop.store.client.flushall()
+    shop.store.declare(RoomSettings(window_size=20))
+    shop.look(one)  # it was cut off until now, and nobody else knew of the change, or of anybody
+    shop.pass_time(250)
+    assert one.snapshot is not None
+    assert (one.snapshot.epoch, one.snapshot.size) == (1, 10)
+    assert {shop.told(one, position) for position in joined} == {Status.ACTIVE}
+
+
 def test_a_session_beyond_the_edge_that_was_lost_is_not_given_a_turn_besides(make: Any) -> None:
     shop = make(max_active=2, **LONG)
     one = shop.replicas[0]

@@ -12,9 +12,10 @@ notice_restart(state, now, tonumber(ARGV[1]))
 local brought, lost = 0, false
 local epoch, last, edge = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 if tonumber(ARGV[12]) > state.settings_version then
-  local heal_until_ms = state.heal_until_ms
+  local present_epoch = state.epoch
   apply_settings(state, now, { ARGV[13], ARGV[14], ARGV[15], ARGV[16], ARGV[17], ARGV[18] })
-  state.settings_version, state.heal_until_ms = tonumber(ARGV[12]), heal_until_ms
+  -- What comes back begins no new line, whatever edge an empty one would have had.
+  state.settings_version, state.epoch = tonumber(ARGV[12]), present_epoch
   brought = 1
 end
 if epoch > state.epoch then
