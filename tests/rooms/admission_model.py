@@ -77,6 +77,8 @@ class Model:
             for position in self.line:
                 until_run_ms = self.run_ms + 60_000 + round(config.pass_over_seconds * 1000)
                 self.present[position] = max(until_run_ms, self.present.get(position, 0))
+        if not config.pass_over:
+            self.present.clear()
         self.config = config
         self.opened = self._opens_ms() <= self.now_ms
         self.credit = min(self.credit, config.window_size) if self.last else config.window_size
@@ -161,9 +163,10 @@ class Model:
                 self.edge = self.last
                 break
             self.edge = position = self.line.pop(0)
+            present_until_run_ms = self.present.pop(position, 0)
             if position in self.ended:
                 continue
-            if self.config.pass_over and self.present.pop(position, 0) <= self.run_ms:
+            if self.config.pass_over and present_until_run_ms <= self.run_ms:
                 self.passed[position] = self.run_ms + round(self.config.grace_seconds * 1000)
                 self.expires_run_ms = max(self.expires_run_ms, self.passed[position])
                 continue

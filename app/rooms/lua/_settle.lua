@@ -88,6 +88,7 @@ local function apply_settings(state, now, values)
       fill_turns(state, state.expires_run_ms)
     end
     if not old.passOverMs then presume_present(state) end
+    if not new.passOverMs then redis.call('DEL', ROOM.seen) end
     if state.counted == 0 and was_counted == 1 then
       let_in(state, new, now, redis.call('ZCARD', ROOM.front))
     end
