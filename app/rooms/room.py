@@ -44,6 +44,7 @@ class Room:
         self.declared = declared
         """What the environment or the rooms file says; None for a room made while running."""
         self.settings = declared or RoomSettings()
+        self._settings_version = 0
         self.snapshot: Snapshot | None = None
         self.marks = Marks()
         self.bars = Bars(name, store, scripts)
@@ -204,18 +205,20 @@ class Room:
             self.bars.read_anew()
         self._proven.look_came(self.marks)
         if look.settings and seen.settings_version >= self.snapshot.settings_version:
-            self._take_settings(look.settings)
+            self._take_settings(look.settings, seen.settings_version)
         healing_unreported = seen.healing and seen.heal_from_ms != self._reported_heal_ms
         self._must_report = behind or healing_unreported
         self._heal_seen_ms = seen.heal_from_ms
         self.stale = False
 
-    def _take_settings(self, text: str) -> None:
+    def _take_settings(self, text: str, version: int) -> None:
         try:
             self.settings = RoomSettings.model_validate_json(text)
         except ValidationError as error:
             # During an upgrade a newer replica may have written what this one does not know; the scripts go by their own.
             log.error("settings_not_understood", room=self.name, problems=problems_in(error))
+        else:
+            self._settings_version = version
 
     def sightings(self) -> list[Call]:
         """The script calls that write down who has asked since the last time."""
@@ -279,7 +282,7 @@ class Room:
             "moved_run_ms": known.moved_run_ms,
             "expires_run_ms": known.expires_run_ms,
             "peak": known.peak,
-            "settings_version": known.settings_version,
+            "settings_version": self._settings_version,
             **self.settings.script_args(),
             "remember_ms": known.remember_ms,
             "forgotten_ms": known.forgotten_ms,

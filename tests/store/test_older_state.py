@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
+from app.clock import SystemClock
+from app.rooms.room import Room
+from app.rooms.rooms import SCRIPTS
+from app.rooms.settings import RoomSettings
 from tests.rooms.test_after_a_loss import Shop
-from tests.support.scripts import ScriptedRoom
+from tests.support.scripts import HEAL_MS, ScriptedRoom
 from tests.support.servers import RealServer
 from tests.tasks.looking import FAKE_NOW, Scripts, check_invariants, set_now
 
@@ -74,6 +78,25 @@ def test_a_loss_is_healed_from_what_a_replica_read_of_it(client: Any) -> None:
     capped.now_ms += 500
     assert not capped.tick(seen).healing
     assert Shop(capped, []).active() == {1, 4, 7}
+
+
+def test_settings_of_a_later_version_leave_a_replica_with_those_that_it_can_read(server: RealServer) -> None:
+    with server.client() as client:
+        store = ScriptedRoom(client)
+        store.declare(RoomSettings(max_active=3))
+        replica = Room("default", None, None, SCRIPTS, SystemClock(), HEAL_MS)  # type: ignore[arg-type]
+        shop = Shop(store, [replica])
+        shop.look(replica)
+        later = json.dumps({"maxActive": 4, "ofALaterVersion": True})
+        client.hset(store._keys["state"], mapping={"settings": later, "settings_version": 7})
+        shop.join(replica, 1)
+        shop.look(replica)
+        assert replica.settings.max_active == 3
+        assert replica.snapshot is not None
+        assert (replica.snapshot.last, replica.snapshot.settings_version, replica.stale) == (1, 7, False)
+        client.hset(store._keys["state"], mapping={"run_id": "another process", "settings_version": 6})
+        shop.look(replica)
+        assert client.hget(store._keys["state"], "settings") == later, "what it cannot read it does not replace"
 
 
 def test_tasks_in_every_place_go_on(client: Any) -> None:

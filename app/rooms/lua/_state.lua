@@ -79,10 +79,13 @@ local function save_state(key, state)
   if n > 0 then redis.call('HSET', key, unpack(changes)) end
 end
 
--- The settings beyond the batches; read only where a script needs them, for most rooms have none.
+-- The settings beyond the batches; decoded only where a script needs them, and once.
 local function limits_of(state)
   if state.limits == '' then return {} end
-  return cjson.decode(state.limits)
+  if state.decoded_from ~= state.limits then
+    state.decoded, state.decoded_from = cjson.decode(state.limits), state.limits
+  end
+  return state.decoded
 end
 
 local function read_gaps(listed)
