@@ -197,6 +197,7 @@ class Room:
         self._pace.note(self.snapshot)
         if seen.epoch > self.marks.epoch:
             self._proven.forget()
+            self._sightings.clear()
         self.marks.take(seen, look.log, look.done)
         self.bars.take(look.bars, seen.now_ms)
         if not seen.healing and seen.heal_from_ms != self._healed_from_ms:
@@ -222,10 +223,10 @@ class Room:
 
     def sightings(self) -> list[Call]:
         """The script calls that write down who has asked since the last time."""
-        if not self._sightings or self.snapshot is None:
-            return []
-        pairs = list(self._sightings.items())
         self._sending, self._sightings = self._sightings, {}
+        if self.snapshot is None:
+            return []
+        pairs = list(self._sending.items())
         return [
             Call(
                 self._scripts["seen"],

@@ -182,13 +182,14 @@ class Rooms:
         return failures
 
     async def _note_sightings(self) -> None:
-        asked = [(room, room.sightings()) for room in self._rooms.values() if room.settings.pass_over]
+        told = [(room, call) for room in self._rooms.values() for call in room.sightings()]
+        replies: list[Any] = [StoreUnavailable()] * len(told)  # until they have come
         try:
-            await self._run([call for _, calls in asked for call in calls])
-        except StoreUnavailable:
-            for room, _ in asked:
-                room.keep_sightings()
-            raise
+            replies = await self._run([call for _, call in told])
+        finally:
+            for (room, _), reply in zip(told, replies, strict=True):
+                if isinstance(reply, StoreUnavailable):
+                    room.keep_sightings()
 
     async def _look(self, leading: bool, everything: bool) -> list[Exception]:
         """Look at the rooms, and do what is due; what went wrong."""
