@@ -18,6 +18,7 @@ from app.web.app import OPERATIONS
 from app.web.operations import plain_path
 from app.web.problems import STATUS_BY_KIND
 from tests.support.apps import running_app
+from tests.support.settings_page import ALL
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -118,6 +119,21 @@ def test_every_picture_says_what_it_shows_and_can_be_made_anew() -> None:
     assert all(len(text) > 30 for text, _ in pictures)
     makers = "".join(maker.read_text() for maker in (ROOT / "tests" / "browser").glob("*pictures.py"))
     assert {Path(path).name for _, path in pictures} == set(re.findall(r"IMAGES / \"([^\"]+)\"", makers))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_variables_metrics_and_files_that_a_page_names_exist(page: Path) -> None:
+    text = page.read_text()
+    elsewhere = (
+        (ROOT / "docker-compose.yml").read_text() + (ROOT / "Dockerfile").read_text() + "SECURE_PROXY_SSL_HEADER"
+    )
+    known = {name.upper() + ending for name in ALL for ending in ("", "_FILE")}
+    named = set(re.findall(r"(?<![A-Z_$])[A-Z]{2,}(?:_[A-Z]+)+\b", text)) - known
+    assert not {name for name in named if name not in elsewhere}
+    metrics = (DOCS / "metrics.md").read_text()
+    assert all(name in metrics for name in re.findall(r"\bstanchion_\w+", text))
+    for path in re.findall(r"`((?:app|tests|docs|k8s)/[\w./-]+)`", text):
+        assert (ROOT / path).exists(), path
 
 
 def test_decisions_are_numbered_without_a_gap_and_stand_in_their_index() -> None:
