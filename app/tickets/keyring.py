@@ -82,11 +82,6 @@ class KeyRing:
         self._looked_up_s = float("-inf")
 
     @property
-    def from_environment(self) -> bool:
-        """Whether the keys are fixed by settings; then nothing is read from or written to the store."""
-        return bool(self._fixed)
-
-    @property
     def signing(self) -> SigningKey | None:
         """The key that signs now; None until the store has been reached once."""
         return self._signing

@@ -210,6 +210,19 @@ async def test_a_flood_of_forged_passes_drives_no_good_one_out_of_memory(
     assert not any(passes.remembered(token) for token in good), "good ones would"
 
 
+async def test_of_many_good_passes_the_last_used_are_remembered_and_never_more_than_the_bound(
+    store: Store, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifying, "CACHE_ENTRIES", 10)
+    ring = KeyRing(pass_keys("EdDSA", LEAD_S), pass_key_secrets(PASS_PEM), store, clock)
+    passes = Passes(ring, clock, deployment="stanchion")
+    in_use = issued(passes, position=1)
+    others = [issued(passes, position=position) for position in range(2, 60) if passes.remembered(in_use)]
+    assert len(others) == 58, "it was asked for all along"
+    assert all(passes.remembered(token) for token in others[-4:])
+    assert not any(passes.remembered(token) for token in others[:-9])
+
+
 async def test_an_unchanged_forgery_would_hold(passes: Passes) -> None:
     assert (await passes.verify(forged_pass().encode())).room == "default"
 

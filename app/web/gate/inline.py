@@ -80,10 +80,6 @@ class Unconfirmed:
         if known is not None:
             self._forget(known.address)
 
-    def __len__(self) -> int:
-        self._drop_ended()
-        return len(self._by_place)
-
     def _drop_ended(self) -> None:
         now_s = self._clock.monotonic_s()
         while self._by_place:
