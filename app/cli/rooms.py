@@ -10,10 +10,19 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.connection import operator_api
+from app.settings import is_room_name
 
 rooms = typer.Typer(name="rooms", help="The rooms: make, look at, steer and delete them.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="The room.", show_default=False)]
+
+def _checked(name: str) -> str:
+    """A room's name stands in addresses: what none can have must not lead to another one's."""
+    if not is_room_name(name):
+        raise typer.BadParameter(f"no room can be named {name!r}: small letters, digits, - and _, up to 64")
+    return name
+
+
+Name = Annotated[str, typer.Argument(help="The room.", show_default=False, callback=_checked)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the service's answer as JSON.")]
 Settings = Annotated[
     list[str] | None,

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 from rich.console import Console
@@ -67,7 +68,7 @@ def _row(task: dict[str, Any]) -> tuple[str, ...]:
 def look(task_id: Annotated[str, typer.Argument(help="The task's id.")]) -> None:
     """Show one task with its payload, result or error."""
     with operator_api() as api:
-        Console().print_json(json.dumps(api.call("GET", f"/task/{task_id}")))
+        Console().print_json(json.dumps(api.call("GET", f"/task/{quote(task_id, safe='')}")))
 
 
 @tasks.command()
@@ -78,7 +79,7 @@ def retry(
     """Put dead letters back in line."""
     with operator_api() as api:
         if task_id:
-            count = api.call("POST", f"/dead-letters/{task_id}/retry")["count"]
+            count = api.call("POST", f"/dead-letters/{quote(task_id, safe='')}/retry")["count"]
         else:
             count = api.call("POST", "/dead-letters/retry", params={"queue": queue})["count"]
     Console().print(f"{count} back in line.")

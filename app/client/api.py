@@ -24,9 +24,20 @@ class Api:
     """One service address and token. Use as a context manager."""
 
     def __init__(self, url: str, token: str | None, *, timeout_s: float = 10.0) -> None:
+        """
+        Raises:
+            ApiError: the address or the token cannot be used.
+        """
         self.url = url.rstrip("/")
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise ApiError(
+                "the operator's token holds characters that cannot be sent; set ADMIN_TOKEN to the right one"
+            )
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        self._client = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s)
+        try:
+            self._client = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s)
+        except httpx.InvalidURL as error:
+            raise ApiError(f"STANCHION_URL: {self.url} cannot be used: {error}") from None
 
     def __enter__(self) -> "Api":
         return self
@@ -40,7 +51,7 @@ class Api:
         """Send one request and return the decoded answer (None when it has no body).
 
         Raises:
-            ApiError: the service cannot be reached, or answered with a problem.
+            ApiError: the service cannot be reached, answered with a problem, or is another one.
         """
         try:
             response = self._client.request(method, path, json=json, params=params)
@@ -48,9 +59,12 @@ class Api:
             raise ApiError(
                 f"cannot reach {self.url}: {error}; is it running? Set STANCHION_URL to where it is"
             ) from None
-        if response.is_success:
+        if not response.is_success:
+            raise ApiError(_explain(response), status=response.status_code)
+        try:
             return response.json() if response.content else None
-        raise ApiError(_explain(response), status=response.status_code)
+        except ValueError:
+            raise ApiError(f"what answers at {self.url} is no Stanchion; set STANCHION_URL to where it is") from None
 
 
 def _explain(response: httpx.Response) -> str:

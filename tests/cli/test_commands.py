@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 
 from app.cli.serve import _kept_token
 from tests.conftest import SECRET
 from tests.support.replicas import Replica
 from tests.support.servers import RealServer
+from tests.support.upstreams import running_upstream
 
 
 def stanchion(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -48,6 +51,22 @@ def test_a_service_that_is_not_there_is_one_clear_line() -> None:
     assert run.returncode == 1
     assert "cannot reach http://127.0.0.1:9" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_an_address_where_something_else_answers_is_one_clear_line() -> None:
+    async def page(_: Request) -> Response:
+        return PlainTextResponse("<!doctype html>")
+
+    with running_upstream(page) as url:
+        other = stanchion("rooms", "list", STANCHION_URL=url)
+        token = stanchion("rooms", "list", STANCHION_URL=url, ADMIN_TOKEN="tökén-that-no-header-may-hold")
+    assert (other.returncode, token.returncode) == (1, 1)
+    assert f"what answers at {url} is no Stanchion" in other.stderr
+    assert "holds characters that cannot be sent" in token.stderr
+    bad = stanchion("rooms", "list", STANCHION_URL="http://localhost:port")
+    assert bad.returncode == 1
+    assert "STANCHION_URL: http://localhost:port cannot be used" in bad.stderr
+    assert "Traceback" not in other.stderr + token.stderr + bad.stderr
 
 
 def test_bad_settings_are_all_reported_before_anything_starts(tmp_path: Path) -> None:

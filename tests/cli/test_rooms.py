@@ -39,6 +39,8 @@ def test_rooms_are_made_steered_shown_and_deleted_from_a_terminal(
     assert "gate.bypass.paths []" in shown
     links = rooms("vip", "sale", "--count", "2", "--hours", "1").split()
     assert [link.partition("=")[0] for link in links] == ["https://shop.example/?waiting-room-vip"] * 2
+    led_astray = stanchion("rooms", "delete", "sale?x", "--yes", STANCHION_URL=replica.url, ADMIN_TOKEN=TOKEN)
+    assert led_astray.returncode == 2, "what no room can be named must not lead to another one"
     assert "is gone" in rooms("delete", "sale", "--yes")
     refused = stanchion("rooms", "show", "sale", STANCHION_URL=replica.url, ADMIN_TOKEN=TOKEN)
     assert refused.returncode == 1

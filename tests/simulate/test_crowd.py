@@ -234,6 +234,9 @@ async def _more_than_in(url: str, room: str, count: int) -> bool:
     [
         (["--url", "http://127.0.0.1:9"], "is the service running?"),
         (["--url", "nowhere"], "cannot be used"),
+        (["--through-gate", "shop.example"], "cannot be used"),
+        (["--through-gate", "http://127.0.0.1:9/ä"], "write what is not ASCII"),
+        (["--room", "sale HTTP/1.1"], "No room can be named"),
         (["--mix", "polite=1"], "The mix is written like"),
         (["--report", "/nonexistent/report.html"], "cannot be written"),
     ],

@@ -43,7 +43,7 @@ class Player:
             sites: addresses behind the gate, where visitors begin; none: they go to the room itself.
 
         Raises:
-            InvalidInput: a URL or the token cannot be used.
+            InvalidInput: a URL, the room's name or the token cannot be used.
         """
         addresses = len(urls) + len(sites)
         each = max(1, connections // addresses)

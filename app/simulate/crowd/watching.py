@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.errors import InvalidInput, StanchionError
+from app.settings import is_room_name
 from app.simulate.crowd.caller import RunClock
 from app.simulate.crowd.connections import Connections, NoAnswer
 from app.simulate.crowd.record import Limits, Sample
@@ -27,10 +28,12 @@ class Watcher:
     def __init__(self, urls: Sequence[str], room: str, token: str | None) -> None:
         """
         Raises:
-            InvalidInput: a URL cannot be used, or the token holds what no header may.
+            InvalidInput: a URL or the room's name cannot be used, or the token holds what no header may.
         """
         if token is not None and not (token.isascii() and token.isprintable()):
             raise InvalidInput("The operator's token holds characters that cannot be sent.")
+        if not is_room_name(room):
+            raise InvalidInput(f"No room can be named {room!r}.")
         self._pools = [Connections(url, 2, timeout_s=LOOK_TIMEOUT_S) for url in urls]
         self._via = 0
         self._room = room
