@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.logs import get_logger
 from app.metrics import Metrics
+from app.web.operations import plain_path
 
 log = get_logger(__name__)
 
@@ -67,7 +68,7 @@ class RequestContext:
                 await self.app(scope, receive, send_with_headers)
             finally:
                 took_s = time.perf_counter() - started_s
-                route = getattr(scope.get("route"), "path", "unmatched")
+                route = plain_path(getattr(scope.get("route"), "path", "unmatched"))
                 self.metrics.requests.labels(scope["method"], route, str(status)).inc()
                 if not streams:  # that it was open for hours says nothing of how fast it was
                     self.metrics.request_seconds.labels(route).observe(took_s)

@@ -55,7 +55,7 @@ def test_simulate_grab_shows_that_every_grab_got_its_own_task(replicas: list[Rep
     [
         (["grab", "--tasks", "3", "-n", "3"], "/grab-task"),
         (["tasks", "flood", "-n", "20"], "/dequeue"),
-        (["locks", "light", "-n", "4", "-c", "2"], "/request/{id"),
+        (["locks", "light", "-n", "4", "-c", "2"], "/request/{id}"),
     ],
     ids=["grab", "tasks", "locks"],
 )
@@ -64,7 +64,7 @@ def test_simulations_find_the_service_where_the_other_commands_do(
 ) -> None:
     run = stanchion(replicas[0], tmp_path, "simulate", *words)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert f'route="{route}' in httpx.get(f"{replicas[0].url}/metrics").text, "that service was asked, and no other"
+    assert f'route="{route}"' in httpx.get(f"{replicas[0].url}/metrics").text, "that service was asked, and no other"
 
 
 @pytest.mark.parametrize("shape", ["failing", "poison"])
