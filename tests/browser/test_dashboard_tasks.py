@@ -68,6 +68,10 @@ async def test_all_dead_letters_go_only_when_the_queue_is_named(live: LiveApp, v
     await expect(page.locator("#dead > li")).to_have_count(0)
     await page.get_by_role("link", name="default", exact=True).click()
     await expect(page.locator("#dead > li")).to_have_count(1)
+    for _ in range(2):
+        await live.services.tasks.queues.list.forget_unused(unused_s=0)
+    await expect(page.get_by_role("link", name="mail", exact=True)).to_have_count(0)
+    await expect(page.get_by_role("link", name="default", exact=True)).to_have_count(1)
 
 
 async def test_more_dead_letters_than_a_page_are_shown_when_asked_for(live: LiveApp, visit: Visit) -> None:

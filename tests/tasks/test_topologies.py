@@ -7,9 +7,11 @@ from functools import partial
 import httpx
 import pytest
 
+from tests.store.conftest import opened
 from tests.support.replicas import Replica
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
+from tests.tasks.conftest import service_on, some
 
 
 @pytest.fixture
@@ -17,19 +19,23 @@ def server_store_url(server: RealServer) -> str:
     return server.url
 
 
-@pytest.mark.parametrize(
-    "topology",
-    [
+@pytest.fixture(
+    params=[
         "server_store_url",
         pytest.param("sentinel_store_url", marks=pytest.mark.topology),
         pytest.param("cluster_store_url", marks=pytest.mark.topology),
-    ],
+    ]
 )
-async def test_tasks_of_several_queues_wait_wake_retry_and_tick(
-    topology: str, request: pytest.FixtureRequest, start_replica: Callable[..., Replica]
+def store_url(request: pytest.FixtureRequest) -> str:
+    """The store's address, once for each topology."""
+    url: str = request.getfixturevalue(request.param)
+    return url
+
+
+async def test_tasks_of_several_queues_wait_wake_retry_and_are_scheduled(
+    store_url: str, start_replica: Callable[..., Replica]
 ) -> None:
-    url: str = request.getfixturevalue(topology)
-    replica = start_replica(url, OPEN_ROUTES="tasks", TASK_BACKOFF="0.01", TASK_LEASE="1")
+    replica = start_replica(store_url, OPEN_ROUTES="tasks", TASK_BACKOFF="0.01", TASK_LEASE="1")
     async with httpx.AsyncClient(base_url=replica.url, timeout=30) as client:
         names = [f"q{number}" for number in range(5)]
         waiting = [asyncio.ensure_future(client.get(f"/dequeue?wait=20&queue={name}")) for name in names]
@@ -49,7 +55,26 @@ async def test_tasks_of_several_queues_wait_wake_retry_and_tick(
             again = await client.get(f"/dequeue?wait=20&queue={name}")
             assert again.json()["payload"]["to"] == name
         body = {"cron": "* * * * *", "type": "tick", "payload": 1}
-        assert (await client.put("/schedules/often?queue=q1", json=body)).status_code == 200
+        next_at = (await client.put("/schedules/often?queue=q1", json=body)).json()["nextAt"]
+        [listed] = (await client.get("/schedules?queue=q1")).json()["schedules"]
+        assert (listed["name"], listed["nextAt"]) == ("often", next_at)
+
+
+async def test_queues_are_listed_and_forgotten_wherever_their_keys_lie(store_url: str) -> None:
+    async with opened(store_url) as store:
+        queues = service_on(store).queues
+        names = [f"q{number}" for number in range(9)]
+        for name in names:
+            await queues.enqueue(name, [some(id=f"{name}:task-1")])
+        assert await queues.list.names() == names
+        for name in names[:6]:
+            await queues.delete(name, f"{name}:task-1")
+        for _ in range(2):
+            await queues.list.forget_unused(unused_s=0)
+        assert await queues.list.names() == names[6:]
+        assert {name: stats.counters.get("enqueued") for name, stats in (await queues.stats_of(names)).items()} == {
+            name: 1 if name in names[6:] else None for name in names
+        }
 
 
 async def _waits(client: httpx.AsyncClient, queue: str) -> bool:
