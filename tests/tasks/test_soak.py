@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.servers import RealServer
+from tests.tasks.looking import Scripts
 from tests.tasks.soak import Soak
 from tests.tasks.watch import (
+    LOOK,
     Look,
     fence_fell,
     latest_ms,
@@ -48,6 +50,23 @@ def test_the_reckoning_finds_a_low_task_that_is_starved() -> None:
     fed = [look(first_low="a", claims=3), look(first_low="a", claims=18), look(first_low="b", claims=19)]
     assert starved([fed, [look(first_low="b", claims=34)]], 16) == set()
     assert starved([fed, [look(first_low="b", claims=35)]], 16) == {"b"}
+
+
+def test_a_low_task_that_was_handed_out_and_given_back_has_had_its_turn(server: RealServer) -> None:
+    with server.client() as client:
+        run = Scripts(client)
+
+        def first_low() -> str:
+            return Look(*client.eval(LOOK, 0, "default")).first_low
+
+        run("enqueue", remember_ms=1, entries=["low", "a", '"p"', 2, 0, 0, 3, 0, ""])
+        first = first_low()
+        keep = {"keep_dead_ms": 10**9, "keep_dead_count": 10}
+        run("claim", count=1, lease_ms=9999, worker="w", arm=0, rotation="0", max_expiries=3, types=[], **keep)
+        assert first_low() == ""
+        run("release", need_token=0, entries=["low", ""])
+        assert first.split()[0] == first_low().split()[0] == "low"
+        assert first != first_low()
 
 
 def test_the_reckoning_finds_what_is_early_or_late() -> None:

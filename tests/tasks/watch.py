@@ -20,7 +20,11 @@ for priority = 0, 2 do
   for i, type in ipairs(redis.call('ZRANGE', base .. 'heads:' .. priority, 0, -1)) do
     local ready = base .. 'ready:' .. priority .. ':' .. type
     places = places + redis.call('ZCARD', ready)
-    if priority == 2 and i == 1 then first_low = redis.call('ZRANGE', ready, 0, 0)[1] or '' end
+    if priority == 2 and i == 1 then
+      local id = redis.call('ZRANGE', ready, 0, 0)[1]
+      local before = redis.call('HMGET', base .. 't:' .. id, 'last_token', 'expiries')
+      first_low = id .. ' ' .. (before[1] or '') .. ' ' .. (before[2] or '')
+    end
   end
 end
 local claims = 0
@@ -43,7 +47,10 @@ class Look(NamedTuple):
     """Ids in all places: delayed, ready, leased, done and dead."""
     claims: int
     first_low: str
-    """The low task that is the first of its line."""
+    """The low task that is the first of its line: its id, the last token it was given back with, its leases that ran out.
+
+    Given back or taken back, it is the first again, but it had its turn.
+    """
     first_due_ms: int
     """When the first of the delayed tasks is due; 0 when there is none."""
     first_lease_end_ms: int
