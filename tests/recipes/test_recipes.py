@@ -85,6 +85,20 @@ def test_whoever_has_none_is_led_to_the_line_and_back(guarded: Guarded) -> None:
     assert "/_queue/rooms/default" in told.json()["pageUrl"]
 
 
+@pytest.mark.parametrize("guarded", [pytest.param(("starlette", "EdDSA"), id="starlette-EdDSA")], indirect=True)
+def test_a_web_socket_needs_a_pass_and_brings_it_as_a_cookie(guarded: Guarded) -> None:
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "MDEyMzQ1Njc4OWFiY2RlZg==",
+    }
+    assert guarded.get(**upgrade).status_code == 429
+    assert guarded.get(guarded.pass_of(), cookie=True, **upgrade).status_code == 403, (
+        "it came to the site, which has none"
+    )
+
+
 def test_nothing_but_a_live_pass_of_this_room_counts(guarded: Guarded) -> None:
     good = guarded.pass_of()
     header, payload, signature = good.split(".")

@@ -7,7 +7,7 @@ from anyio import to_thread
 from passes import Passes, pass_in
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -27,16 +27,15 @@ class NeedsAPass:
         if scope["type"] not in ("http", "websocket") or scope["path"].startswith("/assets/"):
             await self._app(scope, receive, send)
             return
-        request = Request(scope) if scope["type"] == "http" else None
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        cookies = request.cookies if request else {}
-        token = pass_in(headers, cookies, ROOM, https=scope["scheme"] in ("https", "wss"))
+        visitor = HTTPConnection(scope)
+        headers = dict(visitor.headers)
+        token = pass_in(headers, visitor.cookies, ROOM, https=scope["scheme"] in ("https", "wss"))
         session = await to_thread.run_sync(self._passes.session_of, token) if token else None
         if session is not None:
             scope["waiting_room_session"] = session
             await self._app(scope, receive, send)
             return
-        await _refusal(headers, str(request.url) if request else "")(scope, receive, send)
+        await _refusal(headers, str(visitor.url))(scope, receive, send)
 
 
 def _refusal(headers: dict[str, str], wanted: str) -> Response:
