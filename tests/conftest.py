@@ -162,9 +162,7 @@ def own_cluster(tmp_path: Path) -> Iterator[ClusterSetup]:
 
 def pytest_report_header() -> list[str]:
     """Say what cannot be run on this machine."""
-    return [
-        f"no {tool} here: its tests are left out (apt-get install {tools.PACKAGES[tool]})" for tool in tools.missing()
-    ]
+    return [f"no {tool} here: its tests are left out ({tools.INSTALLED_BY[tool]})" for tool in tools.missing()]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

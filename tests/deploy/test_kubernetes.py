@@ -244,6 +244,15 @@ def test_the_gateway_asks_a_replica_of_its_own_and_trusts_nobody_else() -> None:
     assert [port["containerPort"] for port in nginx["ports"]] == [8080]
 
 
+def test_a_gateway_that_is_to_stop_serves_on_until_nobody_is_sent_to_it() -> None:
+    nginx, _ = containers(manifest("Deployment", "gateway"))
+    command, seconds = nginx["lifecycle"]["preStop"]["exec"]["command"]
+    data = manifest("ConfigMap")["data"]
+    assert (command, float(seconds)) == ("sleep", float(data["DRAIN_SECONDS"]))
+    grace_s = manifest("Deployment", "gateway")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+    assert grace_s > float(data["DRAIN_SECONDS"]) + float(data["STOP_SECONDS"])
+
+
 def test_nobody_gets_past_the_gate_to_the_site() -> None:
     (site,) = containers(manifest("Deployment", "site"))
     (let_in,) = manifest("NetworkPolicy", "site")["spec"]["ingress"]

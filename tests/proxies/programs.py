@@ -1,6 +1,9 @@
 """The reverse proxies, run with the very files of docs/examples/proxies; only addresses and folders are put in."""
 
+import json
 import os
+import re
+import ssl
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -9,15 +12,20 @@ from pathlib import Path
 
 import httpx
 
+from tests.proxies.certificates import Certificate, make_certificate
 from tests.support import tools
 from tests.support.servers import free_port
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "proxies"
 
-VISITORS, REPLICA, SITE = "127.0.0.1:8080", "127.0.0.1:3000", "127.0.0.1:8000"
-"""The addresses in the examples: where visitors come, the waiting room, the site."""
-INNER = ("127.0.0.1:3001", "127.0.0.1:8081")
-"""Addresses at which a proxy asks itself."""
+VISITORS, REPLICA, SECOND_REPLICA, SITE = 8080, 3000, 3002, 8000
+"""The ports in the examples: where visitors come, the waiting room (the second one is put in by a test), the site."""
+INNER = (3001, 8081)
+"""Ports at which a proxy asks itself."""
+_ADDRESS = re.compile(r"((?:127\.0\.0\.1|localhost)(?::|, port_value: ))(\d+)")
+
+Changes = Sequence[tuple[str, str]]
+"""Texts of an example, each of which stands there once, and what is to stand there instead."""
 
 
 @dataclass
@@ -26,18 +34,29 @@ class Proxy:
 
     name: str
     folder: Path
-    replica_port: int
+    replica_ports: Sequence[int]
     site_port: int
-    change: tuple[str, str] | None = None
-    """A text of the main example, and what is to stand there instead."""
+    changes: Changes = ()
+    tls: bool = False
+    """Whether visitors come over TLS; the example then has to say so, if need be by `changes`."""
     port: int = field(default_factory=free_port)
     inner_port: int = field(default_factory=free_port)
-    changed: int = 0
+    certificate: Certificate | None = None
+    _done: set[str] = field(default_factory=set)
     _process: subprocess.Popen[bytes] | None = None
 
     @property
+    def scheme(self) -> str:
+        return "https" if self.tls else "http"
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def trusted(self) -> ssl.SSLContext | bool:
+        """What a client verifies the certificate by."""
+        return self.certificate.trusted() if self.certificate else True
 
     @property
     def log_path(self) -> Path:
@@ -45,15 +64,18 @@ class Proxy:
 
     def start(self) -> "Proxy":
         self.folder.mkdir(parents=True)
+        if self.tls:
+            self.certificate = make_certificate(self.folder / "tls")
         _WRITERS[self.name](self)
-        assert self.change is None or self.changed == 1, f"the example for {self.name} lacks {self.change}"
+        lacking = {old for old, _ in self.changes} - self._done
+        assert not lacking, f"the example for {self.name} lacks {lacking}"
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(self._command(), cwd=self.folder, stdout=log, stderr=log, env=self._env())
         deadline = time.monotonic() + 20
         while True:
             assert self._process.poll() is None, f"{self.name} ended: {self.log()}"
             try:
-                httpx.get(f"{self.url}/assets/probe", timeout=5, trust_env=False)
+                httpx.get(f"{self.url}/assets/probe", timeout=5, trust_env=False, verify=self.trusted)
                 return self
             except httpx.TransportError:
                 assert time.monotonic() < deadline, f"{self.name} did not come up: {self.log()}"
@@ -74,17 +96,18 @@ class Proxy:
     def put(self, source: str, target: str, folders: Mapping[str, str]) -> None:
         """An example, with this test's addresses and folders in the place of its own."""
         text = (EXAMPLES / source).read_text(encoding="utf-8")
-        if self.change and self.change[0] in text:
-            text = text.replace(*self.change)
-            self.changed += 1
+        for old, new in self.changes:
+            if old in text:
+                text = text.replace(old, new)
+                self._done.add(old)
         ports = {
             VISITORS: self.port,
-            REPLICA: self.replica_port,
+            REPLICA: self.replica_ports[0],
+            SECOND_REPLICA: self.replica_ports[-1],
             SITE: self.site_port,
             **dict.fromkeys(INNER, self.inner_port),
         }
-        for address, port in ports.items():
-            text = text.replace(address, f"127.0.0.1:{port}")
+        text = _ADDRESS.sub(lambda found: f"{found[1]}{ports[int(found[2])]}", text)
         for old, new in folders.items():
             text = text.replace(old, new)
         path = self.folder / target
@@ -99,6 +122,17 @@ class Proxy:
             "nginx": [program, "-p", str(self.folder), "-c", str(self.folder / "nginx.conf"), "-g", "daemon off;"],
             "caddy": [program, "run", "--adapter", "caddyfile", "--config", "Caddyfile"],
             "haproxy": [program, "-db", "-f", "haproxy.cfg"],
+            "envoy": [
+                program,
+                "--disable-hot-restart",
+                "--concurrency",
+                "1",
+                "--log-level",
+                "warn",
+                "-c",
+                "envoy.yaml",
+            ],
+            "traefik": [program, "--configFile=traefik.yaml"],
         }[name]
 
     def _env(self) -> dict[str, str]:
@@ -127,9 +161,9 @@ def _write_main(proxy: Proxy, before: str = "") -> Mapping[str, str]:
     return {"/etc/nginx/": f"{proxy.folder}/", "/var/cache/": f"{proxy.folder}/"}
 
 
-def _write_nginx(proxy: Proxy) -> None:
-    folders = _write_main(proxy)
-    proxy.put("nginx/stanchion.conf", "conf.d/stanchion.conf", folders)
+def _write_nginx(proxy: Proxy, main: str = "nginx/stanchion.conf", before: str = "") -> None:
+    folders = _write_main(proxy, before)
+    proxy.put(main, "conf.d/stanchion.conf", folders)
     for snippet in ("ask", "gate", "headers"):
         proxy.put(f"nginx/stanchion-{snippet}.conf", f"snippets/stanchion-{snippet}.conf", folders)
     proxy.put("please-wait.html", "please-wait.html", {})
@@ -148,8 +182,34 @@ def _write_haproxy(proxy: Proxy) -> None:
     proxy.put("please-wait.json", "please-wait.json", {})
 
 
+def _write_envoy(proxy: Proxy) -> None:
+    folders = {"/etc/envoy/": f"{proxy.folder}/"}
+    proxy.put("envoy/envoy.yaml", "envoy.yaml", folders)
+    proxy.put("envoy/visit-ended.lua", "visit-ended.lua", folders)
+    proxy.put("please-wait.html", "please-wait.html", {})
+    proxy.put("please-wait.json", "please-wait.json", {})
+
+
+def _write_traefik(proxy: Proxy) -> None:
+    folders = {"/etc/traefik/": f"{proxy.folder}/", "shop.example": "127.0.0.1"}
+    proxy.put("traefik/traefik.yaml", "traefik.yaml", folders)
+    proxy.put("traefik/dynamic.yaml", "dynamic/stanchion.yaml", folders)
+    assert proxy.certificate is not None, "the example has TLS"
+    files = {"certFile": str(proxy.certificate.certificate), "keyFile": str(proxy.certificate.key)}
+    default = {"tls": {"stores": {"default": {"defaultCertificate": files}}}}
+    (proxy.folder / "dynamic" / "certificate.yaml").write_text(json.dumps(default), encoding="utf-8")
+
+
+_NJS = f"load_module {tools.FILES['njs']};\n"
+
+
+def _write_nginx_stand_in(proxy: Proxy) -> None:
+    _write_nginx(proxy, "nginx-stand-in/stanchion.conf", _NJS)
+    proxy.put("../recipes/passes.js", "passes.js", {})
+
+
 def _write_nginx_passes(proxy: Proxy) -> None:
-    folders = _write_main(proxy, f"load_module {tools.FILES['njs']};\n")
+    folders = _write_main(proxy, _NJS)
     proxy.put("../recipes/nginx_passes.conf", "conf.d/stanchion.conf", folders)
     proxy.put("../recipes/passes.js", "passes.js", {})
 
@@ -157,7 +217,7 @@ def _write_nginx_passes(proxy: Proxy) -> None:
 def _write_nginx_compose(proxy: Proxy) -> None:
     """docker-compose.yml's own nginx, with its names and ports in the place of this test's."""
     folders = {
-        **{f"replica{number}:3000": f"127.0.0.1:{proxy.replica_port}" for number in (1, 2, 3)},
+        **{f"replica{number}:3000": f"127.0.0.1:{proxy.replica_ports[0]}" for number in (1, 2, 3)},
         "site:8000": f"127.0.0.1:{proxy.site_port}",
         "listen 8000;": f"listen 127.0.0.1:{proxy.port};",
         "listen 8080": f"listen 127.0.0.1:{proxy.inner_port}",
@@ -176,6 +236,9 @@ _WRITERS = {
     "nginx": _write_nginx,
     "nginx-compose": _write_nginx_compose,
     "nginx-passes": _write_nginx_passes,
+    "nginx-stand-in": _write_nginx_stand_in,
     "caddy": _write_caddy,
     "haproxy": _write_haproxy,
+    "envoy": _write_envoy,
+    "traefik": _write_traefik,
 }

@@ -1,12 +1,13 @@
 """A site to guard: it remembers what reached it, and answers as its paths say."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 
+from tests.proxies.programs import EXAMPLES
 from tests.support.servers import free_port
 from tests.support.upstreams import running_upstream
 
@@ -27,6 +28,8 @@ class Site:
 
     port: int = field(default_factory=free_port)
     seen: list[Seen] = field(default_factory=list)
+    meanwhile: Callable[[], None] | None = None
+    """Happens once a request that ends a visit has come, before it is answered."""
 
     async def answer(self, request: Request) -> Response:
         """`/bye` and `/away` end the visit (`-for-good`: revoke it) with a page or a redirect; `/login` is a 401 of
@@ -38,6 +41,8 @@ class Site:
             "Set-Cookie": "basket=empty",
         }
         if raw_path.startswith("/away"):
+            if self.meanwhile is not None:
+                self.meanwhile()
             return RedirectResponse("/bye-page", 303, headers=ending)
         if raw_path.removesuffix("-for-good") == "/bye":
             return PlainTextResponse("goodbye", headers=ending)
@@ -45,6 +50,8 @@ class Site:
             return PlainTextResponse("who are you?", 401, headers={"WWW-Authenticate": "Basic"})
         if raw_path == "/broken":
             return PlainTextResponse("the site's own mishap", 500)
+        if raw_path.startswith("/assets/please-wait."):
+            return FileResponse(EXAMPLES / raw_path.removeprefix("/assets/"))
         if raw_path.startswith("/assets/"):
             return PlainTextResponse("an asset")
         return PlainTextResponse("welcome", headers={"Set-Cookie": "basket=full"})

@@ -27,7 +27,7 @@ def box_office(tmp_path: Path) -> Iterator[World]:
         room.start()
         room.configure(gate={"inline": False})
         site = Site(free_port())
-        proxy = Proxy("nginx-compose", tmp_path / "proxy", room.port, site.port)
+        proxy = Proxy("nginx-compose", tmp_path / "proxy", room.ports, site.port)
         stack.callback(proxy.stop)
         proxy.start()
         inner = f"http://127.0.0.1:{proxy.inner_port}"

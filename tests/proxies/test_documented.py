@@ -1,4 +1,4 @@
-"""The configurations that no test runs: well-formed, and true to the gate and to the ones that tests do run."""
+"""The configuration that no test runs, ingress-nginx: well-formed, and true to the gate and to the nginx that tests do run."""
 
 import re
 from typing import Any
@@ -11,51 +11,14 @@ from tests.proxies.programs import EXAMPLES
 
 GATE = "/_queue/gate/default"
 ASKED = {"x-waiting-room", "x-waiting-room-session"}
-VISITORS_MAY_NOT_SAY = {"x-original-method", "x-original-uri", "x-original-url", "x-waiting-room", "x-waiting-room-end"}
+CONTROLLER_SETS = {"host", "x-forwarded-for", "x-original-method", "x-original-url"}
+"""Headers of the question to the gate that the controller's template writes by itself."""
+OF_THE_ANSWER = {"connection", "x-waiting-room-end"}
+"""What nginx sets besides: of the connection, and for the end of a visit, which this controller cannot tell."""
 
 
 def _documents(name: str) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all((EXAMPLES / name).read_text(encoding="utf-8")))
-
-
-def test_traefik_asks_the_gate_and_takes_away_what_visitors_may_not_say() -> None:
-    (traefik,) = _documents("traefik/dynamic.yaml")
-    http = traefik["http"]
-    gate = http["middlewares"]["gate"]["forwardAuth"]
-    assert gate["address"].endswith(f":3000{GATE}")
-    assert gate["trustForwardHeader"] is False
-    assert gate["preserveLocationHeader"] is True
-    assert {name.lower() for name in gate["authResponseHeaders"]} == ASKED
-    assert gate["addAuthCookiesToResponse"] == ["__Host-stanchion-pass-default"]
-    taken = http["middlewares"]["nothing-of-the-visitors"]["headers"]["customRequestHeaders"]
-    assert {name.lower() for name in taken} >= VISITORS_MAY_NOT_SAY
-    assert set(taken.values()) == {""}
-    assert http["routers"]["site"]["middlewares"] == ["nothing-of-the-visitors", "gate"], "in this order"
-    for router in http["routers"].values():
-        assert router["service"] in http["services"]
-        assert set(router["middlewares"]) <= set(http["middlewares"])
-
-
-def test_envoy_asks_the_gate_about_everything_but_what_is_open() -> None:
-    (envoy,) = _documents("envoy/envoy.yaml")
-    (listener,) = envoy["static_resources"]["listeners"]
-    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-    ask, router = manager["http_filters"]
-    assert router["name"] == "envoy.filters.http.router", "the last one"
-    config = ask["typed_config"]
-    assert config["http_service"]["path_prefix"] == GATE + "/for"
-    assert config["failure_mode_allow"] is False
-    sent = {pattern.get("exact", pattern.get("prefix")) for pattern in config["allowed_headers"]["patterns"]}
-    assert {"cookie", "accept", "x-forwarded-for", "x-forwarded-proto", "x-waiting-room-pass"} <= sent
-    assert not sent & VISITORS_MAY_NOT_SAY
-    answer = config["http_service"]["authorization_response"]
-    assert {pattern["exact"] for pattern in answer["allowed_upstream_headers"]["patterns"]} == ASKED
-    assert {"location", "retry-after"} <= {pattern["exact"] for pattern in answer["allowed_client_headers"]["patterns"]}
-    assert manager["use_remote_address"] and manager["normalize_path"]
-    routes = manager["route_config"]["virtual_hosts"][0]["routes"]
-    assert "typed_per_filter_config" not in routes[-1], "the site is asked about"
-    clusters = {cluster["name"] for cluster in envoy["static_resources"]["clusters"]}
-    assert {route["route"]["cluster"] for route in routes if "route" in route} == clusters
 
 
 def test_ingress_nginx_is_valid_and_asks_by_status() -> None:
@@ -72,13 +35,21 @@ def test_ingress_nginx_is_valid_and_asks_by_status() -> None:
     assert not [name for name in room["metadata"]["annotations"] if "auth" in name]
 
 
-def test_the_paths_that_they_open_are_the_ones_that_are_run_with_nginx() -> None:
+def test_ingress_nginx_tells_the_gate_of_every_header_that_nginx_tells_it_of() -> None:
+    nginx = (EXAMPLES / "nginx" / "stanchion-headers.conf").read_text(encoding="utf-8")
+    told = {name.lower() for name in re.findall(r"^proxy_set_header (\S+)", nginx, flags=re.MULTILINE)}
+    site, headers, _ = _documents("ingress-nginx/ingress.yaml")
+    given = {name.lower() for name in headers["data"]}
+    notes = {name.partition("/")[2]: value for name, value in site["metadata"]["annotations"].items()}
+    to_the_site = {name.strip().lower() for name in notes["auth-response-headers"].split(",")}
+    assert told - OF_THE_ANSWER == given | CONTROLLER_SETS | to_the_site
+    assert not given & CONTROLLER_SETS
+
+
+def test_the_paths_that_it_opens_are_the_ones_that_are_run_with_nginx() -> None:
     nginx = (EXAMPLES / "nginx" / "stanchion-gate.conf").read_text(encoding="utf-8")
     (listed,) = re.findall(r"location ~ \^/_queue/\(([^)]+)\)", nginx)
     opened = {part.replace("\\", "").rstrip("/") for part in listed.split("|")}
-    (traefik,) = _documents("traefik/dynamic.yaml")
-    rule = traefik["http"]["routers"]["waiting-room"]["rule"]
-    assert set(re.findall(r"PathPrefix\(`/_queue/([^/`]+)/`\)", rule)) == opened
     room = _documents("ingress-nginx/ingress.yaml")[2]
     paths = {path["path"].rpartition("/")[2] for path in room["spec"]["rules"][0]["http"]["paths"]}
     assert paths == opened

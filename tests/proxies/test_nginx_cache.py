@@ -44,7 +44,7 @@ def counted(room: WaitingRoom, tmp_path: Path) -> Iterator[tuple[str, list[str]]
         between = free_port()
         stack.enter_context(running_upstream(hand_on, between))
         site = stack.enter_context(running_site())
-        proxy = Proxy("nginx", tmp_path / "proxy", between, site.port)
+        proxy = Proxy("nginx", tmp_path / "proxy", [between], site.port)
         stack.callback(proxy.stop)
         yield proxy.start().url, asked
 

@@ -1,6 +1,8 @@
 """A guarded site, and the visitors who come to it."""
 
 import signal
+import socket
+import ssl
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -9,8 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from tests.proxies.programs import Proxy
-from tests.proxies.site import Site
+from tests.proxies.programs import Changes, Proxy
+from tests.proxies.site import Site, running_site
 from tests.support.replicas import Replica
 from tests.support.servers import RealServer, free_port
 
@@ -23,18 +25,25 @@ ENVIRONMENT = {
     "WINDOW_SIZE": "1000",
 }
 """How the service runs behind a proxy on the same machine; everybody's turn comes at once."""
+WITH_TLS = {"traefik"}
+"""Proxies whose example has TLS as it stands."""
 FORM = {**HTML, "Content-Type": "application/x-www-form-urlencoded"}
 
 
 class WaitingRoom:
-    """The service under /_queue, on a store of its own; can be killed and started again at the same address."""
+    """The service under /_queue, on a store of its own; each replica can be killed and started again at its address."""
 
-    def __init__(self, folder: Path, **env: str) -> None:
+    def __init__(self, folder: Path, replicas: int = 1, **env: str) -> None:
         self._store = RealServer(folder / "store")
         self._env = {**ENVIRONMENT, **env}
         self._folder = folder
-        self._replica: Replica | None = None
-        self.port = free_port()
+        self.ports = [free_port() for _ in range(replicas)]
+        self._replicas: list[Replica | None] = [None] * replicas
+
+    @property
+    def port(self) -> int:
+        """The first replica's."""
+        return self.ports[0]
 
     @property
     def url(self) -> str:
@@ -42,42 +51,53 @@ class WaitingRoom:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it; what its settings say is in the environment, what the room's say was set before or is set then."""
+        """Start every replica; what its settings say is in the environment, what the room's say was set before or is set then."""
         if self._store.process is None:
             self._store.start()
-        self._replica = Replica(self._folder, self._store.url, PORT=str(self.port), **self._env).start()
+        for number in range(len(self.ports)):
+            self.start_replica(number)
 
-    def kill(self) -> None:
-        assert self._replica is not None
-        self._replica.kill()
+    def start_replica(self, number: int) -> None:
+        replica = Replica(self._folder, self._store.url, PORT=str(self.ports[number]), **self._env)
+        self._replicas[number] = replica.start()
 
-    def freeze(self) -> None:
+    def kill(self, number: int = 0) -> None:
+        self._replica(number).kill()
+
+    def freeze(self, number: int = 0) -> None:
         """It takes connections, and answers nothing."""
-        assert self._replica is not None
-        self._replica.signal(signal.SIGSTOP)
+        self._replica(number).signal(signal.SIGSTOP)
 
-    def thaw(self) -> None:
-        assert self._replica is not None
-        self._replica.signal(signal.SIGCONT)
+    def thaw(self, number: int = 0) -> None:
+        self._replica(number).signal(signal.SIGCONT)
+
+    def _replica(self, number: int) -> Replica:
+        replica = self._replicas[number]
+        assert replica is not None
+        return replica
 
     def stop(self) -> None:
         """End whatever of it still runs."""
-        if self._replica is not None:
-            self._replica.close()
+        for replica in self._replicas:
+            if replica is not None:
+                replica.close()
         self._store.stop()
 
     def configure(self, **settings: object) -> None:
-        """Change settings of the room, and see that they are in force."""
+        """Change settings of the room, and see that they are in force with every replica."""
         operator = {"Authorization": f"Bearer {ENVIRONMENT['ADMIN_TOKEN']}"}
-        with httpx.Client(base_url=self.url, headers=operator, trust_env=False) as client:
-            deadline = time.monotonic() + 20
-            while True:
-                answer = client.patch("/admin/api/rooms/default", json={"settings": settings})
-                if answer.status_code != 503:  # a new room is checked for a moment before it takes anything
-                    break
-                assert time.monotonic() < deadline, answer.text
-                time.sleep(0.1)
-            assert answer.status_code == 200, answer.text
+        for port in self.ports:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=operator, trust_env=False) as client:
+                deadline = time.monotonic() + 20
+                while True:
+                    answer = client.patch("/admin/api/rooms/default", json={"settings": settings})
+                    # A new room is checked for a moment before it takes anything; what another replica has changed, each
+                    # has to see before it changes it.
+                    if answer.status_code not in (409, 503):
+                        break
+                    assert time.monotonic() < deadline, answer.text
+                    time.sleep(0.1)
+                assert answer.status_code == 200, answer.text
 
 
 @dataclass
@@ -93,16 +113,77 @@ class World:
         """Somebody new."""
         return self._visitors.enter_context(Visitor(self))
 
+    def program(self) -> httpx.Client:
+        """Somebody who asks for no page."""
+        client = httpx.Client(base_url=self.proxy.url, verify=self.proxy.trusted, trust_env=False, timeout=15)
+        return self._visitors.enter_context(client)
+
+    @property
+    def pass_cookie(self) -> str:
+        """The name of the pass's cookie."""
+        return f"{'__Host-' if self.proxy.tls else ''}stanchion-pass-default"
+
+    def raw_status(self, path: str) -> int:
+        """The status of a path sent exactly as written; clients would tidy it up."""
+        with ExitStack() as stack:
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", self.proxy.port), timeout=10))
+            trusted = self.proxy.trusted
+            if isinstance(trusted, ssl.SSLContext):
+                connection = stack.enter_context(trusted.wrap_socket(connection, server_hostname="127.0.0.1"))
+            connection.sendall(
+                f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.proxy.port}\r\nConnection: close\r\n\r\n".encode()
+            )
+            return int(connection.recv(100).split(b" ")[1])
+
+    def wait_until_replicas_are_asked(self) -> None:
+        """Proxies that look after the replicas' health by themselves may need a moment."""
+        deadline = time.monotonic() + 20
+        while self.program().get(f"{PAGE}/serving").status_code != 200:
+            assert time.monotonic() < deadline, f"{self.proxy.name} finds no replica: {self.proxy.log()}"
+            time.sleep(0.1)
+
     def close(self) -> None:
         """Everybody goes home."""
         self._visitors.close()
+
+
+def guarded_site(
+    stack: ExitStack,
+    name: str,
+    folder: Path,
+    changes: Changes = (),
+    *,
+    replicas: int = 1,
+    tls: bool = False,
+    **env: str,
+) -> World:
+    """A guarded site behind one proxy, with changes to its example.
+
+    Args:
+        tls: whether visitors come over TLS; an example that has none by itself needs `changes` for that.
+        env: settings of the service besides the usual ones.
+    """
+    site = stack.enter_context(running_site())
+    room = WaitingRoom(folder / "room", replicas, **env)
+    stack.callback(room.stop)
+    room.start()
+    room.configure(gate={"inline": False, "bypass": {"paths": ["/hooks/"], "networks": ["192.0.2.0/24"]}})
+    proxy = Proxy(name, folder / "proxy", room.ports, site.port, changes, tls=tls or name in WITH_TLS)
+    stack.callback(proxy.stop)
+    world = World(proxy.start(), room, site)
+    stack.callback(world.close)
+    world.wait_until_replicas_are_asked()
+    return world
 
 
 class Visitor(httpx.Client):
     """A browser without scripts: it keeps cookies, and follows redirects when told to."""
 
     def __init__(self, world: World) -> None:
-        super().__init__(base_url=world.proxy.url, headers=HTML, trust_env=False, timeout=15)
+        super().__init__(
+            base_url=world.proxy.url, headers=HTML, verify=world.proxy.trusted, trust_env=False, timeout=15
+        )
+        self._pass_cookie = world.pass_cookie
 
     def enter(self, wanted: str = "/shop") -> httpx.Response:
         """Go the whole way: sent to the line, take a place, enter, and end where the visitor wanted to go."""
@@ -116,7 +197,7 @@ class Visitor(httpx.Client):
         assert urlsplit(joined.headers["location"]).path in (PAGE, "default", "../default"), joined.headers
         entered = self.post(f"{PAGE}/enter?{page.query}", headers=FORM, content=b"")
         assert entered.status_code == 303, f"{entered.status_code} {entered.text}"
-        assert any(name.startswith("stanchion-pass-") for name in self.cookies), entered.headers
+        assert self._pass_cookie in self.cookies, entered.headers
         return self.get(entered.headers["location"])
 
 

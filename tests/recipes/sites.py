@@ -62,7 +62,7 @@ def running_recipe(name: str, folder: Path, service_port: int, **env: str) -> It
 def _nginx(folder: Path, service_port: int) -> Iterator[str]:
     shorter = ("proxy_cache_lock on;", "proxy_cache_lock on; proxy_ignore_headers Cache-Control; proxy_cache_valid 1s;")
     with running_site() as site:
-        proxy = Proxy("nginx-passes", folder, service_port, site.port, shorter)
+        proxy = Proxy("nginx-passes", folder, [service_port], site.port, [shorter])
         try:
             yield proxy.start().url
         finally:
