@@ -49,28 +49,42 @@ async function claims(text) {
     return holds ? json(parts[1]) : null;
 }
 
-// For auth_request: 204 with the session when the pass holds, else 401.
-async function check(r) {
+// The session of the pass that came along, or null.
+async function session(r) {
     let found = null;
     try {
         found = await claims(token(r));
     } catch (error) {
         r.log('a pass could not be checked: ' + error.message);
     }
-    const now_s = Date.now() / 1000;
-    if (
+    const holds =
         found &&
         found.use === 'pass' &&
         found.aud === ROOM &&
         found.iss === DEPLOYMENT &&
         typeof found.exp === 'number' &&
-        found.exp + LEEWAY_S > now_s
-    ) {
-        r.headersOut['X-Waiting-Room-Session'] = String(found.sub);
-        r.return(204);
-    } else {
-        r.return(401);
+        found.exp + LEEWAY_S > Date.now() / 1000;
+    return holds ? String(found.sub) : null;
+}
+
+// For auth_request: 204 with the session when the pass holds, else that status.
+async function answer(r, otherwise) {
+    const inside = await session(r);
+    if (inside !== null) {
+        r.headersOut['X-Waiting-Room'] = 'pass';
+        r.headersOut['X-Waiting-Room-Session'] = inside;
     }
+    r.return(inside !== null ? 204 : otherwise);
+}
+
+// In the place of the gate: who has no pass is sent to the line.
+async function check(r) {
+    await answer(r, 401);
+}
+
+// For a gate that does not answer: who has no pass is asked for patience.
+async function stand_in(r) {
+    await answer(r, 503);
 }
 
 // The wanted address, to be put into a query.
@@ -78,4 +92,4 @@ function wanted(r) {
     return encodeURIComponent(r.variables.request_uri);
 }
 
-export default { check, wanted };
+export default { check, stand_in, wanted };
