@@ -99,14 +99,13 @@ async def _ask(client: httpx.AsyncClient, base: str, lock_id: str) -> Outcome:
             answer.json() if answer.status_code == 200 and "json" in answer.headers.get("content-type", "") else {}
         )
     except (httpx.HTTPError, ValueError):
-        return Outcome(lock_id, 0, sent_s, time.perf_counter() - sent_s)
+        return Outcome(lock_id, 0, time.perf_counter() - sent_s)
     took_s = time.perf_counter() - sent_s
     if not isinstance(content, dict) or "grantedAtMs" not in content:
-        return Outcome(lock_id, answer.status_code, sent_s, took_s)
+        return Outcome(lock_id, answer.status_code, took_s)
     return Outcome(
         lock_id,
         answer.status_code,
-        sent_s,
         took_s,
         content["waitedMs"] / 1000,
         content["workedMs"] / 1000,

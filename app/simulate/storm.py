@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 WAIT_BOUNDS_S = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-SENT_CLEARLY_LATER_S = 0.1
-"""Requests sent closer together than this may arrive in either order."""
+CLEARLY_LATER_S = 0.1
+"""Requests that reach their replicas closer together than this may reach the store in either order."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,6 @@ class Outcome:
     lock_id: str
     status: int
     """0: no answer."""
-    sent_s: float
     took_s: float
     waited_s: float | None = None
     worked_s: float | None = None
@@ -58,7 +57,7 @@ class IdFigures:
     median_wait_s: float
     longest_wait_s: float
     overtaken: int
-    """How often a request was served before one that had been sent clearly earlier."""
+    """How many requests were served after one that had come clearly later."""
     overlaps: int
     busy_s: float
     """The sum of the holds as measured."""
@@ -124,12 +123,19 @@ def overlaps_of(holds: Sequence[Outcome]) -> int:
 
 
 def overtaken_of(holds: Sequence[Outcome]) -> int:
-    """How many requests of one id were served after one that had been sent clearly later."""
-    served = sorted((hold for hold in holds if hold.fence is not None), key=lambda hold: hold.fence or 0)
-    latest_sent_s, overtaken = float("-inf"), 0
-    for hold in served:
-        overtaken += hold.sent_s < latest_sent_s - SENT_CLEARLY_LATER_S
-        latest_sent_s = max(latest_sent_s, hold.sent_s)
+    """How many requests of one id were served after one that had come clearly later.
+
+    When they came is told by the service (the grant, less the wait): a busy player sends late what it meant to send early.
+    """
+    told = sorted(
+        (hold.fence, hold.granted_ms / 1000 - hold.waited_s)
+        for hold in holds
+        if hold.fence is not None and hold.granted_ms is not None and hold.waited_s is not None
+    )
+    latest_s, overtaken = float("-inf"), 0
+    for _, came_s in told:
+        overtaken += came_s < latest_s - CLEARLY_LATER_S
+        latest_s = max(latest_s, came_s)
     return overtaken
 
 

@@ -13,8 +13,8 @@ from tests.support.replicas import Replica
 from tests.support.servers import RealServer
 
 
-def hold(fence: int, granted_ms: int, worked_ms: float, sent_s: float = 0.0) -> Outcome:
-    return Outcome("1", 200, sent_s, 1.0, 0.5, worked_ms / 1000, granted_ms, fence)
+def hold(fence: int, granted_ms: int, worked_ms: float, waited_s: float = 0.5) -> Outcome:
+    return Outcome("1", 200, 1.0, waited_s, worked_ms / 1000, granted_ms, fence)
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,16 @@ def test_overlapping_holds_are_found(holds: list[Outcome], overlaps: int) -> Non
 
 
 def test_who_was_served_after_a_later_one_was_overtaken() -> None:
-    assert overtaken_of([hold(1, 0, 1, sent_s=1.0), hold(2, 0, 1, sent_s=2.0), hold(3, 0, 1, sent_s=1.95)]) == 0
-    assert overtaken_of([hold(1, 0, 1, sent_s=5.0), hold(2, 0, 1, sent_s=1.0), hold(3, 0, 1, sent_s=2.0)]) == 2
+    in_turn = [hold(1, 1000, 1, waited_s=0.0), hold(2, 3000, 1, waited_s=1.0), hold(3, 3001, 1, waited_s=1.05)]
+    assert overtaken_of(in_turn) == 0
+    assert (
+        overtaken_of([hold(1, 5000, 1, waited_s=0.0), hold(2, 5001, 1, waited_s=4.0), hold(3, 5002, 1, waited_s=3.0)])
+        == 2
+    )
 
 
 def test_failures_are_counted_apart() -> None:
-    summary = summarise([hold(1, 0, 30), Outcome("2", 504, 0, 1), Outcome("2", 0, 0, 1)], 2.0)
+    summary = summarise([hold(1, 0, 30), Outcome("2", 504, 1), Outcome("2", 0, 1)], 2.0)
     assert summary.by_status == {200: 1, 504: 1, 0: 1}
     assert sum(summary.waits) == 1
     assert summary.ideal_s == pytest.approx(0.03)
