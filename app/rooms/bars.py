@@ -42,13 +42,21 @@ class Bars:
             VisitBarred: the visit of this place was revoked.
             StoreUnavailable: it cannot be told now.
         """
-        place = f"{epoch}-{position}"
-        until_ms = self._until_ms.get(place, 0)
-        if until_ms <= now_ms:
+        left_ms: float = self.left_ms(epoch, position, now_ms)
+        if left_ms <= 0:
             client, name = self._store.client, self._keys["barred"]
-            until_ms = await self._store.command(lambda: client.zscore(name, place)) or 0
-        if until_ms > now_ms:
-            raise barred((until_ms - now_ms) / 1000)
+            left_ms = (await self._store.command(lambda: client.zscore(name, f"{epoch}-{position}")) or 0) - now_ms
+        if left_ms > 0:
+            raise barred(left_ms / 1000)
+
+    @property
+    def any(self) -> bool:
+        """Whether any are known."""
+        return bool(self._until_ms)
+
+    def left_ms(self, epoch: int, position: int, now_ms: int) -> int:
+        """How much longer a place is barred, as far as is known here; not above 0 when it is not."""
+        return self._until_ms.get(f"{epoch}-{position}", 0) - now_ms
 
     def take(self, news: Sequence[str], now_ms: int) -> None:
         """Take over what a look brought, as "place:until", and forget what is over."""

@@ -13,12 +13,14 @@ from starlette.types import Receive, Scope, Send
 from app.errors import StanchionError, StoreUnavailable, TicketRefused
 from app.logs import get_logger
 from app.metrics import HotSeries
+from app.rooms.replies import barred
 from app.rooms.room import Room
 from app.services import Services
 from app.tickets.tickets import Ticket
+from app.web.barred import barred_for_s
 from app.web.bodies import idempotency_key
 from app.web.context import NOSNIFF, request_id
-from app.web.cookies import ticket_cookie, ticket_in_cookies
+from app.web.cookies import passes_in_cookies, ticket_cookie, ticket_in_cookies
 from app.web.origins import Origins
 from app.web.page_forms import is_page_form, page_query
 from app.web.places import render_place, render_serving
@@ -45,6 +47,8 @@ class HotRoutes:
         self._services = services
         self._visits = services.visits
         self._tickets = services.visits.tickets
+        self._passes = services.passes
+        self._clock = services.clock
         self._guests = services.guests
         self._settings = services.settings
         self._ceiling = services.settings.poll_ceiling
@@ -129,6 +133,8 @@ class HotRoutes:
         token = live = None
         if b"authorization" in headers or b"cookie" in headers:
             token, live = await self._live_ticket(room, headers)
+            if live is None and room.bars.any:
+                await self._check_pass(room, scope, headers)
         guest = None
         if room.asks_joiners:
             guest = lambda: self._guests.of(  # noqa: E731  # evaluated only when a new place is wanted
@@ -185,6 +191,14 @@ class HotRoutes:
             return token, await self._tickets.verify(token) if token else None
         except (TicketRefused, StoreUnavailable):
             return None, None
+
+    async def _check_pass(self, room: Room, scope: Scope, headers: Headers) -> None:
+        """Let nobody join who comes with the pass of a visit that was revoked."""
+        secure = self._secure(scope, headers)
+        tokens = passes_in_cookies(headers.get(b"cookie", b""), room.name_bytes, secure=secure)
+        left_s = await barred_for_s(room, self._passes, tokens, self._clock.unix_s())
+        if left_s > 0:
+            raise barred(left_s)
 
     def _secure(self, scope: Scope, headers: Headers) -> bool:
         return self._proxies.is_https(scope, headers)

@@ -196,6 +196,26 @@ async def test_a_room_of_batches_lets_in_behind_its_edge(proxy: Proxy) -> None:
     assert [answer.status_code for answer in answers] == [200, 200, 200, 302, 302]
 
 
+@pytest.mark.parametrize(("how", "again", "joined"), [("end", 200, 200), ("revoke", 302, 403)])
+async def test_who_was_let_straight_in_and_revoked_gets_in_no_more_by_the_pass_that_shows_it(
+    proxy: Proxy, how: str, again: int, joined: int
+) -> None:
+    await roomy(proxy)
+    let_in = await proxy.ask("/")
+    cookie = cookie_of(let_in)
+    token = cookie["Cookie"].partition("=")[2]
+    ended = await proxy.client.post(
+        "/gate/default/end", headers={"X-Waiting-Room-Pass": token, "X-Waiting-Room-End": how}
+    )
+    assert ended.status_code == 204
+    join = {**cookie, "X-Forwarded-Proto": "https", "Accept": "application/json"}
+    answer = await proxy.client.post("/rooms/default/join", headers=join)
+    assert answer.status_code == joined
+    assert (await proxy.ask("/", headers=cookie)).status_code == again
+    stranger = await proxy.ask("/")
+    assert (stranger.status_code, stranger.headers["x-waiting-room"]) == (200, "inline"), "without it nobody is known"
+
+
 class _Clock:
     def __init__(self) -> None:
         self.now_s = 0.0

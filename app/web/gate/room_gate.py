@@ -5,6 +5,7 @@ from app.rooms.gate import StoreLost
 from app.rooms.room import Room
 from app.services import Services
 from app.tickets.passes import IssuedPass, Pass
+from app.web.barred import barred_for_s
 from app.web.cookies import CARRIER, pass_cookie, passes_in_cookies
 from app.web.entry import ENTRY_PARAMETER
 from app.web.gate.addresses import GateAddresses
@@ -61,13 +62,13 @@ class RoomGate:
                 if held is not None:
                     cookie = await self._prolonged(held, asked) if self._may_prolong(held, asked) else b""
                     return let_through("pass", b"%d-%d" % (held.epoch, held.position), cookie)
-            let_in = await self._let_newcomer(asked, by_status=mode == "status")
+            let_in = await self._let_newcomer(asked, tokens, by_status=mode == "status")
             if let_in is not None:
                 return let_in
         return self._refusals.answer(asked.original, asked.headers, lost=self._lost, by_status=mode == "status")
 
-    async def _let_newcomer(self, asked: Asked, *, by_status: bool) -> Answer | None:
-        """The ways through for who has no pass."""
+    async def _let_newcomer(self, asked: Asked, tokens: list[bytes], *, by_status: bool) -> Answer | None:
+        """The ways through for who has no pass that counts: `tokens` are those that do not."""
         original, headers, secure = asked.original, asked.headers, asked.secure
         if self._need_not_wait(asked):
             return let_through("bypass")
@@ -81,7 +82,12 @@ class RoomGate:
             cookie = await self._vip.take(original, headers, secure=secure)
             if cookie is not None:
                 return let_through("bypass", cookie=cookie)
-        if self._settings.gate.inline and not original.proxied and opens_tab(original.method, headers):
+        if (
+            self._settings.gate.inline
+            and not original.proxied
+            and opens_tab(original.method, headers)
+            and not (self.room.bars.any and await self._keeps_out(tokens))
+        ):
             admission = await self._inline.admit(headers, asked.address_for_limits)
             if admission is not None:
                 return self._let_in(admission.issued, secure=secure)
@@ -145,6 +151,9 @@ class RoomGate:
         if held.provisional:
             self._inline.confirmed((held.epoch, held.position))
         return self._cookie(fresh, secure=asked.secure)
+
+    async def _keeps_out(self, tokens: list[bytes]) -> bool:
+        return await barred_for_s(self.room, self._passes, tokens, self._clock.unix_s()) > 0
 
     def _let_in(self, issued: IssuedPass, *, secure: bool) -> Answer:
         return let_through("inline", issued.claims.session_id.encode(), self._cookie(issued, secure=secure))
