@@ -1,11 +1,7 @@
 """The waiting room's hot routes beside a bare ASGI app: throughput, latency, CPU, and trips to the store.
 
 Each round runs every kind of request for a short while, one after the other, so that whatever else the machine
-does falls on all of them alike; ratios are taken within a round. Figures are medians over the rounds.
-
-There are two yardsticks. The bare app runs on a replica's very own server options. The plain one differs in that it
-keeps uvicorn's own HTTP protocol instead of ours, which joins writes (app/web/joined_writes.py): what any ASGI
-application on uvicorn costs.
+does falls on all of them alike; `benchmarks.beside` says what they are held against.
 """
 
 import re
@@ -19,21 +15,15 @@ from tempfile import TemporaryDirectory
 from app.clock import SystemClock
 from app.tickets.keyring import KeyRing
 from app.tickets.tickets import Tickets, ticket_keys
-from benchmarks.load import CONNECTIONS, Burst, burst, medians
+from benchmarks.beside import BARE, PLAIN, Bursts, no_bursts, rows, target, targets
+from benchmarks.load import CONNECTIONS, burst
 from benchmarks.processes import Running, RunningStore, bare_app, fetch, replica, store_server
 from benchmarks.seen import see_all
 from benchmarks.trips import counted
 
 ROUNDS = 5
 TICKETS = 20_000
-BARE, PLAIN, JOIN, FIRST, REPEATED, SERVING = (
-    "bare app",
-    "bare app, uvicorn's protocol",
-    "POST /join",
-    "GET /status, first sight",
-    "GET /status",
-    "GET /serving",
-)
+JOIN, FIRST, REPEATED, SERVING = "POST /join", "GET /status, first sight", "GET /status", "GET /serving"
 TARGETS = {REPEATED: 1.7, JOIN: 3.0}
 """At most so many times the bare app's CPU per request."""
 
@@ -41,7 +31,7 @@ TARGETS = {REPEATED: 1.7, JOIN: 3.0}
 def run() -> dict[str, object]:
     """Measure; about a minute."""
     secret = secrets.token_hex(32)
-    bursts: dict[str, list[Burst]] = {name: [] for name in (BARE, PLAIN, JOIN, FIRST, REPEATED, SERVING)}
+    bursts = no_bursts((JOIN, FIRST, REPEATED, SERVING))
     trips: dict[str, list[float]] = {"joins": [], "polls": []}
     with (
         TemporaryDirectory(prefix="stanchion-bench-") as folder,
@@ -58,23 +48,19 @@ def run() -> dict[str, object]:
             bursts[PLAIN].append(burst(plain.url, [plain]))
             _round(bursts, trips, service, store, bare, lambda: write_tokens(tokens, secret, last_position(service)))
     return {
-        "requests": [
-            {
-                "request": name,
-                **medians(found),
-                "x_bare": _ratio(bursts, name, BARE),
-                "x_plain": _ratio(bursts, name, PLAIN),
-            }
-            for name, found in bursts.items()
-        ],
+        "requests": rows("request", bursts),
         "round_trips_per_1000": {kind: round(median(found), 2) for kind, found in trips.items()},
-        "targets": _targets(bursts, trips),
+        "targets": [
+            *targets(bursts, TARGETS),
+            target("round trips per 1,000 joins", 100, round(median(trips["joins"]), 1)),
+            target("round trips per 1,000 polls", 0, round(median(trips["polls"]), 1)),
+        ],
         "set_up": f"{ROUNDS} rounds of 2 s bursts from {CONNECTIONS} connections, {TICKETS} tickets, one replica",
     }
 
 
 def _round(
-    bursts: dict[str, list[Burst]],
+    bursts: Bursts,
     trips: dict[str, list[float]],
     service: Running,
     store: RunningStore,
@@ -96,22 +82,6 @@ def _round(
     bursts[REPEATED].append(found)
     trips["polls"].append(cost)
     bursts[SERVING].append(burst(service.url + "/serving", both))
-
-
-def _targets(bursts: dict[str, list[Burst]], trips: dict[str, list[float]]) -> list[dict[str, object]]:
-    wanted = [
-        (f"{name}: CPU, times the {yardstick}", most, _ratio(bursts, name, yardstick))
-        for name, most in TARGETS.items()
-        for yardstick in (BARE, PLAIN)
-    ]
-    wanted.append(("round trips per 1,000 joins", 100, round(median(trips["joins"]), 1)))
-    wanted.append(("round trips per 1,000 polls", 0, round(median(trips["polls"]), 1)))
-    return [{"target": name, "at_most": most, "found": found, "reached": found <= most} for name, most, found in wanted]
-
-
-def _ratio(bursts: dict[str, list[Burst]], name: str, yardstick: str) -> float:
-    pairs = zip(bursts[name], bursts[yardstick], strict=True)
-    return round(median(mine.cpu_us / other.cpu_us for mine, other in pairs), 2)
 
 
 def last_position(service: Running) -> int:

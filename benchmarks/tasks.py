@@ -168,11 +168,15 @@ def _with_own_worker(store: RunningStore, service: Running) -> dict[str, object]
             env = {"QUEUE_URL": service.url, "LOG_LEVEL": "error", "PYTHONPATH": str(Path.cwd())}
             worker = subprocess.Popen(command, cwd=folder, env=env)
             client = await Connection(service.port).open()
-            while (await client.call("GET", "/stats"))["completed"] < COUNT:
-                await asyncio.sleep(0.1)
-            client.close()
-            worker.terminate()
-            worker.wait(20)
+            try:
+                while (await client.call("GET", "/stats"))["completed"] < COUNT:
+                    if worker.poll() is not None:
+                        raise RuntimeError(f"the worker has ended with status {worker.returncode}")
+                    await asyncio.sleep(0.1)
+            finally:
+                client.close()
+                worker.terminate()
+                worker.wait(20)
 
         return asyncio.run(_measured("stanchion worker (start included)", store, service, produce, work))
 
