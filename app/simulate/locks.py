@@ -17,6 +17,8 @@ from app.simulate.addresses import service_urls
 from app.simulate.storm import PROFILES, WAIT_BOUNDS_S, Outcome, Profile, Summary, summarise
 
 LONGEST_ANSWER_S = 900.0
+AWAY_S = 0.2
+"""After no answer."""
 
 ProfileName = Enum("ProfileName", {name: name for name in PROFILES}, type=str)  # type: ignore[misc]  # made from the table
 
@@ -79,6 +81,8 @@ async def storm(
             sent += 1
             waiting += 1
             outcome = await _ask(client, base, str(random.randint(shape.first_id, shape.last_id)))
+            if outcome.status == 0:
+                await asyncio.sleep(AWAY_S)  # nobody there: no sense in asking as fast as can be
             waiting -= 1
             failed += outcome.status != 200
             outcomes.append(outcome)
