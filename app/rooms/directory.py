@@ -36,6 +36,10 @@ class Directory:
     def take(self, reply: list[Any]) -> bool:
         """Take over the list; whether it has changed."""
         _, version, *flat = reply
+        if (
+            version < self.version
+        ):  # asked for before what is known by now: the store never answers with less than was known
+            return False
         if version == self.version:
             self._lost = False
             return False
