@@ -123,6 +123,6 @@ def wait_until_open(snapshot: Snapshot, opens_ms: float, ahead: int, settings: R
     return Wait(max(surely_ms, opens_ms + by_cap_ms), surely_ms, None)
 
 
-def wait_by_batches(snapshot: Snapshot, expected_ms: float) -> Wait:
+def wait_by_batches(expected_ms: float) -> Wait:
     """The wait where only batches pace the line: its clock says it, give or take a look and a late leader."""
-    return Wait(expected_ms, max(0.0, expected_ms - 1000), expected_ms + 3000)
+    return Wait(expected_ms, expected_ms - 1000 if expected_ms > 1000 else 0.0, expected_ms + 3000)

@@ -140,7 +140,7 @@ class JoinGatherer:
             "special": [item for i, entry in special for item in entry.args(i)],
         }
         started_s = self._clock.monotonic_s()
-        deadline_s = min(entry.deadline_s for entry in batch)
+        deadline_s = batch[0].deadline_s
         repeated = False
         while True:
             try:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from app.rooms.snapshot import Snapshot
-from app.rooms.window import Standing, Status, standing
+from app.rooms.window import ACTIVE, CLOSED, ENDED, ENTERED, EXPIRED, PASSED, PAUSED, WAITING, Standing, standing
 
 REMEMBER_MS = 3_600_000
 """How long an ended visit is told apart from a missed turn, at least; as in _visits.lua."""
@@ -136,15 +136,15 @@ def visit_standing(
     if mark is None or epoch != snapshot.epoch:
         stand = standing(snapshot, epoch, position, active_until_run_ms)
     elif mark.kind == "e":
-        return Standing(Status.ENTERED, 0, 0)
+        return Standing(ENTERED, 0, 0)
     elif mark.kind == "x":
-        return Standing(Status.ENDED, 0, 0)
+        return Standing(ENDED, 0, 0)
     elif mark.kind == "w":
-        return Standing(Status.PAUSED if snapshot.paused else Status.WAITING, 0, 0)
+        return Standing(PAUSED if snapshot.paused else WAITING, 0, 0)
     else:
         left_ms = mark.until_run_ms - snapshot.run_ms
-        status = Status.PASSED if mark.kind == "p" else Status.ACTIVE
-        stand = Standing(status, 0, left_ms) if left_ms > 0 else Standing(Status.EXPIRED, 0, 0)
-    if stand.status is Status.EXPIRED and snapshot.closed:
-        return Standing(Status.CLOSED, 0, 0)
+        status = PASSED if mark.kind == "p" else ACTIVE
+        stand = Standing(status, 0, left_ms) if left_ms > 0 else Standing(EXPIRED, 0, 0)
+    if stand.status is EXPIRED and snapshot.closed:
+        return Standing(CLOSED, 0, 0)
     return stand

@@ -21,8 +21,12 @@ def poll_after_s(wait_s: float, crowd: int, ceiling_per_s: float, reaction_s: fl
         reaction_s: how long the visitor has to react once the turn comes.
         draw: a random number in [0, 1), which spreads polls that would come together.
     """
-    spread_s = max(wait_s * SHARE_OF_WAIT, crowd / ceiling_per_s)
-    near_front_s = max(MIN_POLL_S, wait_s / 2)
-    chosen_s = min(max(spread_s, MIN_POLL_S), near_front_s, MAX_POLL_S)
+    chosen_s = max(wait_s * SHARE_OF_WAIT, crowd / ceiling_per_s)
+    if chosen_s > wait_s / 2:  # near the front
+        chosen_s = wait_s / 2
+    if chosen_s < MIN_POLL_S:
+        chosen_s = MIN_POLL_S
+    elif chosen_s > MAX_POLL_S:
+        chosen_s = MAX_POLL_S
     jittered_s = chosen_s * (1 + JITTER * (2 * draw - 1))
     return max(min(jittered_s, reaction_s / 2), 0.1)

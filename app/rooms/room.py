@@ -24,6 +24,7 @@ log = get_logger(__name__)
 LATE_MS = 250
 """What the leader has left undone for this long, any replica does."""
 MAX_SIGHTINGS = 500
+_NO_IDENTITY = IdentityRule.OFF  # each join asks, and Python 3.11 is slow to find a member in its class
 MAX_TOLD = 500
 
 
@@ -83,7 +84,7 @@ class Room:
     @property
     def asks_joiners(self) -> bool:
         """Whether a join takes more than waiting: an identity, or an address that has not come too often."""
-        return self.settings.joins_per_address is not None or self.settings.identity is not IdentityRule.OFF
+        return self.settings.joins_per_address is not None or self.settings.identity is not _NO_IDENTITY
 
     def unheard_ms(self) -> float:
         """For how long nothing has been heard of this room from the store."""
@@ -131,7 +132,7 @@ class Room:
         if not snapshot.opened:
             return wait_until_open(snapshot, self.opens_in_s(snapshot) * 1000, ahead, self.settings)
         if not snapshot.counted:
-            return wait_by_batches(snapshot, estimated_wait_ms(snapshot, ahead))
+            return wait_by_batches(estimated_wait_ms(snapshot, ahead))
         if self._pace.pace is not None:
             return wait_by_pace(self._pace.pace, ahead)
         return wait_without_pace(snapshot, ahead, self.settings.rate_per_minute, self.settings.max_active)

@@ -90,12 +90,17 @@ class Snapshot:
             return max(0, self.due_ms - self.now_ms) if self.due_ms else None
         if self.last <= self.edge or self.paused or self.healing or not self.opened:
             return None
-        return max(0, self.moved_run_ms + self.interval_ms - self.run_ms)
+        return self.to_next_move_ms
 
     def window_end(self, position: int) -> int | None:
         """The running time at which the turn of `position` ends, when its window is known."""
         index = bisect_left(self.window_edges, position)
         return self.windows[index][1] if index < len(self.windows) else None
+
+    @cached_property
+    def to_next_move_ms(self) -> int:
+        """Milliseconds of running time until the edge may move again."""
+        return max(0, self.moved_run_ms + self.interval_ms - self.run_ms)
 
     @cached_property
     def waiting(self) -> int:
@@ -104,7 +109,10 @@ class Snapshot:
 
     def ahead(self, position: int) -> int:
         """How many waiting positions stand before `position`."""
-        return self.front + max(0, position - 1 - self.edge - gap_positions(self.gaps, self.edge, position - 1))
+        between = position - 1 - self.edge
+        if self.gaps:  # hardly ever, and every poll asks
+            between -= gap_positions(self.gaps, self.edge, position - 1)
+        return self.front + (between if between > 0 else 0)
 
 
 _NUMBER_FIELDS = tuple(
@@ -114,8 +122,6 @@ _NUMBER_FIELDS = tuple(
 
 def gap_positions(gaps: Sequence[Gap], after: int, to: int) -> int:
     """How many positions in after+1..to were left out."""
-    if not gaps:  # nearly always, and every poll asks
-        return 0
     return sum(max(0, min(end, to) - max(start, after)) for start, end in gaps)
 
 

@@ -27,7 +27,10 @@ class Status(StrEnum):
     RESET = "reset"
 
 
-LIVE = frozenset({Status.WAITING, Status.ACTIVE, Status.ENTERED, Status.PASSED, Status.PAUSED})
+WAITING, ACTIVE, ENTERED, EXPIRED, PASSED, ENDED, PAUSED, CLOSED, RESET = Status
+"""The members by names of their own, for every poll: in Python 3.11 `Status.ACTIVE` takes a fifth of a microsecond."""
+
+LIVE = frozenset({WAITING, ACTIVE, ENTERED, PASSED, PAUSED})
 """Statuses of tickets that still have their place: joining again returns them."""
 
 
@@ -63,22 +66,21 @@ def standing(snapshot: Snapshot, epoch: int, position: int, active_until_run_ms:
     """
     if epoch != snapshot.epoch:
         # A later epoch than the snapshot's means that the snapshot is old: the place is safe, its turn not known.
-        return Standing(Status.RESET if epoch < snapshot.epoch else Status.WAITING, 0, 0)
+        return Standing(RESET if epoch < snapshot.epoch else WAITING, 0, 0)
     if active_until_run_ms > snapshot.run_ms:
-        return Standing(Status.ACTIVE, 0, active_until_run_ms - snapshot.run_ms)
+        return Standing(ACTIVE, 0, active_until_run_ms - snapshot.run_ms)
     if active_until_run_ms > 0 or position <= snapshot.floor:
-        return Standing(Status.EXPIRED, 0, 0)
+        return Standing(EXPIRED, 0, 0)
     if position > snapshot.edge:
-        return Standing(Status.PAUSED if snapshot.paused else Status.WAITING, snapshot.ahead(position), 0)
+        return Standing(PAUSED if snapshot.paused else WAITING, snapshot.ahead(position), 0)
     end_run_ms = snapshot.window_end(position)
     if end_run_ms is None:
-        return Standing(Status.ACTIVE, 0, snapshot.active_ms)  # its window is on its way to this replica
+        return Standing(ACTIVE, 0, snapshot.active_ms)  # its window is on its way to this replica
     if end_run_ms > snapshot.run_ms:
-        return Standing(Status.ACTIVE, 0, end_run_ms - snapshot.run_ms)
-    return Standing(Status.EXPIRED, 0, 0)
+        return Standing(ACTIVE, 0, end_run_ms - snapshot.run_ms)
+    return Standing(EXPIRED, 0, 0)
 
 
 def estimated_wait_ms(snapshot: Snapshot, ahead: int) -> int:
     """Running time until the turn of whoever has `ahead` places before them, at the room's present pace."""
-    to_next_move_ms = max(0, snapshot.moved_run_ms + snapshot.interval_ms - snapshot.run_ms)
-    return to_next_move_ms + (ahead // snapshot.size) * snapshot.interval_ms
+    return snapshot.to_next_move_ms + (ahead // snapshot.size) * snapshot.interval_ms

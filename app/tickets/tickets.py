@@ -94,8 +94,10 @@ class Tickets:
     def renewed(self, ticket: Ticket) -> IssuedTicket | None:
         """The same place with a fresh lifetime, once half of the old one is over; None before that."""
         now_s = int(self._clock.unix_s())
+        if now_s < ticket.expires_s - self.ttl_s // 2:
+            return None
         key = self._ring.signing
-        if key is None or now_s < ticket.expires_s - self.ttl_s // 2:
+        if key is None:
             return None
         fresh = ticket._replace(issued_s=now_s, expires_s=now_s + self.ttl_s)
         return IssuedTicket(self._sign(key, fresh), fresh)

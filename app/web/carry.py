@@ -151,8 +151,8 @@ async def _give_up_own(request: Request, services: Services, room: Room, taken: 
 
 def _taken(services: Services, room: Room, issued: IssuedTicket, target: str | None) -> Response:
     stand = services.visits.stand(room, issued.ticket)
-    reply = render_place(room, issued.ticket, stand, services.settings.poll_ceiling, issued.token)
-    content = {"place": json.loads(reply.body), "target": target}
+    body, _ = render_place(room, issued.ticket, stand, services.settings.poll_ceiling, issued.token)
+    content = {"place": json.loads(body), "target": target}
     return Response(json.dumps(content), headers=NO_STORE, media_type="application/json")
 
 

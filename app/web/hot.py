@@ -118,13 +118,13 @@ class HotRoutes:
         room.polls += 1
         stand = self._visits.stand(room, ticket)
         renewed = self._tickets.renewed(ticket)
-        reply = render_place(room, ticket, stand, self._ceiling, renewed.token if renewed else None)
-        own = [_JSON, _NO_STORE, (b"retry-after", b"%d" % reply.retry_after_s)]
+        body, retry_after_s = render_place(room, ticket, stand, self._ceiling, renewed.token if renewed else None)
+        own = [_JSON, _NO_STORE, (b"retry-after", b"%d" % retry_after_s)]
         if b"origin" in headers:
             own += self._origins.cors_headers(headers)
         if renewed and _bearer(headers) is None:
             own.append(self._cookie(room, renewed.token, secure=self._secure(scope, headers)))
-        return 200, reply.body, own
+        return 200, body, own
 
     async def _join(self, room: Room, scope: Scope, headers: Headers) -> Answer:
         from_browser = b"origin" in headers or b"sec-fetch-site" in headers
@@ -150,11 +150,11 @@ class HotRoutes:
             own.append(self._cookie(room, token, secure=self._secure(scope, headers)))
         if page_form:
             return _back_to_page(room, scope, own)
-        reply = render_place(room, live, self._visits.stand(room, live), self._ceiling, token)
-        own += [_JSON, (b"retry-after", b"%d" % reply.retry_after_s)]
+        body, retry_after_s = render_place(room, live, self._visits.stand(room, live), self._ceiling, token)
+        own += [_JSON, (b"retry-after", b"%d" % retry_after_s)]
         if b"origin" in headers:
             own += self._origins.cors_headers(headers)
-        return 200, reply.body, own
+        return 200, body, own
 
     async def _serve(self, room: Room, _: Scope, __: Headers) -> Answer:
         snapshot = room.snapshot

@@ -47,10 +47,10 @@ async def page_state(services: Services, room: Room, cookie_header: bytes) -> Pa
     if ticket is None:
         return PageState(without_place(serving), None, serving, DEFAULT_REFRESH_S)
     stand = services.visits.stand(room, ticket)
-    reply = render_place(room, ticket, stand, services.settings.poll_ceiling, None)
-    place: dict[str, Any] = json.loads(reply.body)
+    body, retry_after_s = render_place(room, ticket, stand, services.settings.poll_ceiling, None)
+    place: dict[str, Any] = json.loads(body)
     return PageState(
-        state_key(place, serving), place, serving, max(2, reply.retry_after_s), services.visits.tickets.renewed(ticket)
+        state_key(place, serving), place, serving, max(2, retry_after_s), services.visits.tickets.renewed(ticket)
     )
 
 

@@ -3,12 +3,11 @@
 from json import dumps
 from math import ceil
 from random import random
-from typing import NamedTuple
 
 from app.rooms.estimate import Wait
 from app.rooms.polling import MAX_POLL_S, MIN_POLL_S, poll_after_s
 from app.rooms.room import Room
-from app.rooms.window import Standing, Status
+from app.rooms.window import ACTIVE, PASSED, PAUSED, WAITING, Standing, Status
 from app.tickets.tickets import Ticket
 
 _MESSAGES = {
@@ -30,29 +29,24 @@ UNKNOWN_POLL_S = 3.0
 """The least that visitors wait before they ask a replica again that knows nothing of the room so far."""
 
 
-class Reply(NamedTuple):
-    """A rendered place."""
-
-    body: bytes
-    retry_after_s: int
-
-
-def render_place(room: Room, ticket: Ticket, stand: Standing, poll_ceiling: float, token: bytes | None) -> Reply:
-    """The answer for one ticket; `token` is included when the visitor gets a new one."""
+def render_place(
+    room: Room, ticket: Ticket, stand: Standing, poll_ceiling: float, token: bytes | None
+) -> tuple[bytes, int]:
+    """The answer for one ticket, and its `Retry-After` in seconds; `token` is included when the visitor gets a new one."""
     snapshot = room.snapshot
     status = stand.status
     wait_s, wait = 0.0, NO_WAIT
     # A replica that has only just started knows nothing of the room yet: it may be anybody's turn already.
     poll_s = MAX_POLL_S if snapshot is not None else UNKNOWN_POLL_S * (1 + random())
     active = b""
-    if status is Status.ACTIVE:
+    if status is ACTIVE:
         # The snapshot's clock lags behind the join's by up to a refresh; nobody is told more than a whole turn.
         active_s = (stand.active_ms if snapshot is None else min(stand.active_ms, snapshot.active_ms)) / 1000
         active = b',"activeForSeconds":%.1f' % active_s
         poll_s = poll_after_s(active_s, 0, poll_ceiling, active_s, random())
-    elif status is Status.PASSED:
+    elif status is PASSED:
         poll_s = MIN_POLL_S
-    elif snapshot is not None and (status is Status.WAITING or status is Status.PAUSED):
+    elif snapshot is not None and (status is WAITING or status is PAUSED):
         wait = room.wait(snapshot, stand.ahead)
         wait_s = wait.expected_ms / 1000
         poll_s = poll_after_s(wait_s, snapshot.waiting, poll_ceiling, snapshot.active_ms / 1000, random())
@@ -76,7 +70,7 @@ def render_place(room: Room, ticket: Ticket, stand: Standing, poll_ceiling: floa
             _MESSAGES[status],
         )
     )
-    return Reply(body, max(1, int(poll_s)))
+    return body, int(poll_s) or 1
 
 
 def render_serving(room: Room) -> bytes:
