@@ -66,8 +66,8 @@ _AWAY = (
     OSError,
     TimeoutError,
 )
-_AWAY_PREFIXES = ("NOREPLICAS", "UNBLOCKED", "MISCONF", "BUSY", "WRONGTYPE", "ACL failure in script")
-"""Of errors that redis-py has no class of their own for."""
+_AWAY_PREFIXES = ("NOREPLICAS", "UNBLOCKED", "MISCONF", "BUSY", "WRONGTYPE", "ACL failure in script", "Protocol error")
+"""Of errors that redis-py has no class of their own for. The last is what somebody is told who has not said the password."""
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,16 @@ async def test_a_wrong_password_is_an_outage_that_heals_when_it_is_right(own_ser
             assert await answers(store, add)
 
 
+async def test_a_password_that_was_not_said_is_an_outage_for_calls_of_every_length(own_server: RealServer) -> None:
+    with own_server.client() as client:
+        client.config_set("requirepass", "a-password")
+        async with opened(own_server.url) as store:
+            for length in (1, 100):
+                keys = [f"k{i}" for i in range(length)]
+                with pytest.raises(StoreUnavailable):
+                    await store.command(lambda keys=keys: store.client.mget(keys))
+
+
 async def test_a_read_only_server_is_away_until_it_takes_writes(own_server: RealServer, add: Script) -> None:
     with own_server.client() as client:
         client.execute_command("REPLICAOF", "127.0.0.1", str(free_port()))
