@@ -48,7 +48,7 @@ class Operator:
         """Make a room; every replica serves it within a second.
 
         Raises:
-            Conflict: there is one of that name.
+            Conflict: there is one of that name, or somebody else makes it at this moment.
         """
         epoch = self._rooms.directory.next_epoch(name)
         before = await self._store.run(
@@ -56,11 +56,12 @@ class Operator:
         )
         if before[0] != Reply.OK:
             raise Conflict(f"There is a room named {name!r} already.")
-        await self._store.run(
+        made = await self._store.run(
             SCRIPTS["create"],
             {**keys.room_keys(name), "audit": keys.room_audit(name)},
             {"who": who, "epoch": epoch, "shown": json.dumps(settings.shown()), **settings.script_args()},
         )
+        check(name, made)
         await self._enlist(name, "gone", f"live:{epoch}")
         await self._rooms.refresh_directory()
 

@@ -1,5 +1,6 @@
 """Operators make, change, steer and delete rooms of a running service, and everything is written down."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -9,6 +10,7 @@ import pytest
 from app.rooms.directory import Directory
 from app.rooms.rooms import SCRIPTS
 from app.services import Services
+from app.store import keys
 from tests.conftest import make_settings
 from tests.support.apps import running_app
 from tests.support.servers import RealServer
@@ -267,3 +269,26 @@ def test_an_answer_that_was_asked_for_before_a_room_came_does_not_take_it_away_a
     assert (directory.live(), directory.gone(), directory.version) == (["sale"], [], 5)
     assert directory.take([0, 6, b"sale", b"gone:2"])
     assert directory.gone() == ["sale"]
+
+
+async def test_of_many_who_make_one_room_at_once_one_does_and_no_place_in_it_is_lost(two: Replicas) -> None:
+    clients = [client for client, _ in two] * 4
+    made = await asyncio.gather(*(client.post(API, json={"room": "sale"}, headers=ADMIN) for client in clients))
+    assert sorted(answer.status_code for answer in made) == [201] + [409] * 7
+    assert {answer.json()["epoch"] for answer in made if answer.status_code == 201} == {1}
+
+
+async def test_a_room_whose_making_was_cut_short_can_be_made(two: Replicas, server: RealServer) -> None:
+    (one, _), _ = two
+    assert (await one.post(API, json={"room": "sale"}, headers=ADMIN)).status_code == 201
+    with server.client() as direct:
+        state, index = keys.room_keys("sale")["state"], keys.ROOMS_INDEX
+        half_made = direct.hgetall(state)
+        assert (await one.delete(f"{API}/sale", headers=ADMIN)).status_code == 204
+        assert direct.hget(index, "sale") == "gone:2"
+        direct.hset(state, mapping={**half_made, "epoch": 2})
+        at_once = await one.post(API, json={"room": "sale"}, headers=ADMIN)
+        assert at_once.status_code == 409
+        direct.hset(state, "ticked_at_ms", 1)
+    again = await one.post(API, json={"room": "sale", "settings": {"windowSize": 7}}, headers=ADMIN)
+    assert (again.status_code, again.json()["settings"]["windowSize"]) == (201, 7)
