@@ -14,6 +14,8 @@ import httpx
 from app.errors import InvalidInput, UpstreamTimeout, UpstreamUnavailable
 
 CONNECT_LIMIT_S = 5.0
+KNOWN_STATUSES = range(200, 600)
+"""Of answers; others cannot be passed on."""
 MAX_CONNECTIONS = 1000
 MAX_IDLE_CONNECTIONS = 100
 
@@ -73,7 +75,7 @@ class Upstream:
         """The upstream's answer, its body still to be read with `body_of`. Leaving the block ends the call.
 
         Raises:
-            UpstreamUnavailable: it cannot be reached, or broke off.
+            UpstreamUnavailable: it cannot be reached, broke off, or answered with no status of HTTP's.
             UpstreamTimeout: it was silent for too long.
         """
         request = httpx.Request(
@@ -92,6 +94,10 @@ class Upstream:
         except httpx.TransportError as error:
             raise _explained(error) from error
         try:
+            if response.status_code not in KNOWN_STATUSES:
+                raise UpstreamUnavailable(
+                    f"The upstream answered with the status {response.status_code}, which HTTP does not have."
+                )
             yield response
         finally:
             await response.aclose()

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from app.errors import InvalidInput
-from app.locks.upstream import Upstream, forwardable
+from app.errors import InvalidInput, UpstreamUnavailable
+from app.locks.upstream import Outgoing, Upstream, forwardable
 from tests.conftest import make_settings
 from tests.support.apps import running_app
 from tests.support.servers import RealServer, free_port
@@ -139,6 +140,15 @@ async def test_an_upstream_that_is_down_is_a_503_and_frees_the_lock(server: Real
             assert answer.status_code == 503
             assert answer.json()["type"] == "urn:stanchion:problem:upstream-unavailable"
             assert not (await client.get("/locks/x")).json()["held"]
+
+
+@pytest.mark.parametrize("status", [101, 600, 999])
+async def test_a_status_that_http_does_not_have_is_not_passed_on(status: int) -> None:
+    upstream = Upstream("http://up/{id}", 1, httpx.MockTransport(lambda _: httpx.Response(status)))
+    outgoing = Outgoing("GET", "x", b"", [], None, 1, "a-request")
+    with pytest.raises(UpstreamUnavailable, match=str(status)):
+        async with upstream.asked(outgoing):
+            pass
 
 
 async def test_an_upstream_that_is_silent_is_a_504_of_its_own_kind(server: RealServer) -> None:
