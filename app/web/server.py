@@ -6,6 +6,7 @@ import gc
 import resource
 import signal
 import socket
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -44,10 +45,6 @@ SPARE_FILES = 4096
 """Open files beside the streams: requests in flight and waiting for the next, the store, the logs."""
 
 
-TICK_S = 0.1
-"""How often uvicorn's server calls `on_tick`."""
-
-
 class DrainingServer(uvicorn.Server):
     """A uvicorn server that fails `/readyz` for a while before it stops listening."""
 
@@ -58,6 +55,7 @@ class DrainingServer(uvicorn.Server):
         self._app = app
         self._drain_s = drain_s
         self._on_start = on_start
+        self._looked_s = time.monotonic()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -68,7 +66,8 @@ class DrainingServer(uvicorn.Server):
             self._on_start(self.servers[0].sockets[0].getsockname()[1])
 
     async def on_tick(self, counter: int) -> bool:
-        if counter % round(LOOK_EVERY_S / TICK_S) == 0:
+        if time.monotonic() - self._looked_s >= LOOK_EVERY_S:  # ticks come later where there is much to do
+            self._looked_s = time.monotonic()
             for connection in tuple(self.server_state.connections):
                 if isinstance(connection, Connection):
                     connection.look_after()
