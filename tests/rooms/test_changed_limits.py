@@ -37,6 +37,15 @@ def test_who_was_passed_over_and_enters_once_batches_pace_the_room_stays_inside(
     assert room.tick().sessions == 1
 
 
+def test_changes_of_other_settings_cost_nothing_of_the_rate(room: ScriptedRoom) -> None:
+    room.declare(RoomSettings(rate_per_minute=100, rate_burst=5))
+    room.join(6)
+    for seconds in range(1, 25):
+        room.now_ms += 25
+        room.configure(RoomSettings(rate_per_minute=100, rate_burst=5, session_seconds=seconds))
+    assert room.tick().edge == 6, "the time of one turn has passed"
+
+
 def test_whose_turns_were_over_before_a_cap_was_set_take_none_of_its_slots(room: ScriptedRoom) -> None:
     room.declare(BATCHES)
     room.join(9)

@@ -10,7 +10,10 @@ local function add_window(state, until_run_ms)
   state.expires_run_ms = math.max(state.expires_run_ms, until_run_ms)
 end
 
--- A bucket that fills with running time, up to the burst; what is taken is rounded so that it never gives more.
+-- Microseconds rounded up, so that a rate never gives more; what reckoning with fractions adds to a whole one is none.
+local function whole_us(us) return math.ceil(us - 0.001) end
+
+-- A bucket that fills with running time, up to the burst.
 local function rate_allowance(state, limits)
   if not limits.ratePerMinute then return NO_LIMIT, 0 end
   local period_us = 60000000 / limits.ratePerMinute
@@ -110,7 +113,7 @@ local function admit(state, limits, now)
   local count, period_us = allowance(state, limits)
   if count == 0 then return end
   local admitted = let_in(state, limits, now, count)
-  if period_us > 0 then state.rate_empty_us = math.ceil(state.rate_empty_us + admitted * period_us) end
+  if period_us > 0 then state.rate_empty_us = whole_us(state.rate_empty_us + admitted * period_us) end
   if limits.batches == 1 then state.batch_left = math.max(0, state.batch_left - admitted) end
 end
 

@@ -64,7 +64,7 @@ local function keep_allowance(state, old, new)
     local since_us = math.max(0, state.run_ms * 1000 - state.rate_empty_us)
     filled = math.min(filled, old.rateBurst, since_us * old.ratePerMinute / 60000000)
   end
-  state.rate_empty_us = math.ceil(state.run_ms * 1000 - filled * 60000000 / new.ratePerMinute)
+  state.rate_empty_us = whole_us(state.run_ms * 1000 - filled * 60000000 / new.ratePerMinute)
 end
 
 -- `values`: size, interval_ms, active_ms, counted, limits, settings.
