@@ -10,8 +10,8 @@ from app.locks.scripts import LockScripts
 from app.metrics import Metrics
 
 NOTE_EVERY_S = 1.0
-MAX_NOTED = 1000
-"""How many locks one replica notes at a time."""
+NOTED_AT_ONCE = 1000
+"""How many locks one script notes."""
 
 
 class HeldLocks:
@@ -40,10 +40,11 @@ class HeldLocks:
             now_s = loop.time()
             for token in [token for token, (_, ends_s) in self._grants.items() if ends_s <= now_s]:
                 self.remove(token)
-            entries: list[str | int] = []
-            for lock_id, ends_s in list(self._grants.values())[:MAX_NOTED]:
-                entries += (int((ends_s - now_s) * 1000), lock_id)
-            if entries:
+            held = list(self._grants.values())
+            for start in range(0, len(held), NOTED_AT_ONCE):
+                entries: list[str | int] = []
+                for lock_id, ends_s in held[start : start + NOTED_AT_ONCE]:
+                    entries += (int((ends_s - now_s) * 1000), lock_id)
                 await self._scripts.index(entries, count=0, purpose="background")
 
     async def listed(self, count: int) -> tuple[int, list[LockView]]:

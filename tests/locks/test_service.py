@@ -256,6 +256,20 @@ async def test_the_operators_list_names_what_is_held_now(locks: LockService) -> 
     await locks.release("a/b", grant.token)
 
 
+async def test_the_operators_list_counts_more_than_one_script_notes(
+    locks: LockService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.locks.held.NOTED_AT_ONCE", 10)
+    for number in range(25):
+        await locks.acquire(wanted(f"lock-{number}"))
+
+    async def all_counted() -> bool:
+        total, views = await locks.held(5)
+        return (total, len(views)) == (25, 5)
+
+    await eventually(all_counted)
+
+
 async def test_a_holder_renews_while_it_works(locks: LockService) -> None:
     async with locks.holding(wanted(lease_ms=1000)) as grant:
         await asyncio.sleep(2.2)  # over two leases

@@ -183,7 +183,7 @@ class Soak:
         assert unbalanced(looks) == [], "a task was in no place, or in two"
         assert fence_fell(looks) == []
         passed_over = starved(looks, len(ROTATION))
-        assert passed_over == set(), f"low tasks that did not get their turn: {passed_over}"
+        assert passed_over == {}, f"low tasks that did not get their turn: {passed_over}"
         late_ms = {
             "delayed tasks at most late by ms": latest_ms(looks, "first_due_ms"),
             "leases at most taken back late by ms": latest_ms(looks, "first_lease_end_ms"),

@@ -31,7 +31,7 @@ async def test_nothing_is_lost_while_workers_replicas_and_the_store_are_killed(
 
 
 def look(now_ms: int = 0, **changes: int | str) -> Look:
-    return Look(now_ms, 5, 10, 1, 4, 0, "", 0, 0)._replace(**changes)  # type: ignore[arg-type]
+    return Look(now_ms, 5, 10, 1, 4, 0, 0, "", 0, 0)._replace(**changes)  # type: ignore[arg-type]
 
 
 def test_the_reckoning_finds_a_task_in_no_place_or_in_two() -> None:
@@ -48,8 +48,10 @@ def test_the_reckoning_finds_fences_and_tokens_that_do_not_rise() -> None:
 
 def test_the_reckoning_finds_a_low_task_that_is_starved() -> None:
     fed = [look(first_low="a", claims=3), look(first_low="a", claims=18), look(first_low="b", claims=19)]
-    assert starved([fed, [look(first_low="b", claims=34)]], 16) == set()
-    assert starved([fed, [look(first_low="b", claims=35)]], 16) == {"b"}
+    assert starved([fed, [look(first_low="b", claims=50)]], 16) == {}
+    assert starved([fed, [look(first_low="b", claims=51)]], 16) == {"b": (32, 0)}
+    assert starved([fed, [look(first_low="b", claims=51, expiries=1)]], 16) == {}, "one that came back was first"
+    assert starved([fed, [look(first_low="b", claims=67, expiries=1)]], 16) == {"b": (48, 1)}
 
 
 def test_a_low_task_that_was_handed_out_and_given_back_has_had_its_turn(server: RealServer) -> None:

@@ -12,7 +12,7 @@ from tests.support.servers import RealServer
 LOOK_EVERY_S = 0.02
 LOOK = """
 local time, base = redis.call('TIME'), 'stanchion:{tasks:' .. ARGV[1] .. '}:'
-local counters = redis.call('HMGET', base .. 'meta', 'enqueued', 'fence', 'deleted')
+local counters = redis.call('HMGET', base .. 'meta', 'enqueued', 'fence', 'deleted', 'expiries')
 local places = 0
 for _, place in ipairs({ 'delayed', 'leased', 'done', 'dead' }) do places = places + redis.call('ZCARD', base .. place) end
 local first_low = ''
@@ -30,7 +30,7 @@ end
 local claims = 0
 for _, turns in ipairs(redis.call('HVALS', base .. 'turns')) do claims = claims + tonumber(turns) end
 return { tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), tonumber(counters[1] or 0),
-  tonumber(counters[2] or 0), tonumber(counters[3] or 0), places, claims, first_low,
+  tonumber(counters[2] or 0), tonumber(counters[3] or 0), places, claims, tonumber(counters[4] or 0), first_low,
   tonumber(redis.call('ZRANGE', base .. 'delayed', 0, 0, 'WITHSCORES')[2] or 0),
   tonumber(redis.call('ZRANGE', base .. 'leased', 0, 0, 'WITHSCORES')[2] or 0) }
 """
@@ -46,6 +46,8 @@ class Look(NamedTuple):
     places: int
     """Ids in all places: delayed, ready, leased, done and dead."""
     claims: int
+    expiries: int
+    """Leases that ran out: their tasks went back to the front of their lines."""
     first_low: str
     """The low task that is the first of its line: its id, the last token it was given back with, its leases that ran out.
 
@@ -97,15 +99,21 @@ def fence_fell(stretches: Iterable[Sequence[Look]]) -> list[tuple[Look, Look]]:
     return [(before, after) for before, after in pairwise(looks) if after.fence < before.fence]
 
 
-def starved(stretches: Iterable[Sequence[Look]], within_claims: int) -> set[str]:
-    """Low tasks that stayed the first of their line while `within_claims` tasks, or more, were handed out."""
-    found: set[str] = set()
+def starved(stretches: Iterable[Sequence[Look]], within_claims: int) -> dict[str, tuple[int, int]]:
+    """Low tasks that were passed over, with how many tasks were handed out while they were first, and leases ran out.
+
+    The turn of low, which comes within `within_claims`, is the first one's, unless a low task went back to the front
+    and was handed out again between two looks: for each lease that ran out, or when one was given back.
+    """
+    found: dict[str, tuple[int, int]] = {}
     first: Look | None = None
     for look in (look for stretch in stretches for look in stretch):
         if first is None or look.first_low != first.first_low or look.claims < first.claims:
             first = look
-        elif look.first_low and look.claims - first.claims >= within_claims:
-            found.add(look.first_low)
+            continue
+        claims, expiries = look.claims - first.claims, look.expiries - first.expiries
+        if look.first_low and claims >= within_claims * (2 + expiries):
+            found[look.first_low] = (claims, expiries)
     return found
 
 
