@@ -38,6 +38,8 @@ ROOT = Path(__file__).parents[2]
 TYPES = ["quick"] * 12 + ["slow"] * 3 + ["flaky"] * 4 + ["poison"]
 MAX_EXPIRIES = 4
 MOST_PENDING = 500
+START_S = 120.0
+"""A replica starts in a second, but has taken thirty on a machine that was full."""
 LATE_MS = 1000
 
 
@@ -73,21 +75,23 @@ class Soak:
                 TASK_KEEP_COUNT="1000000",
             )
             self.replicas.append(replica.start(wait=False))
+        loops: list[asyncio.Future[None]] = []
         try:
             for replica in self.replicas:
-                await asyncio.to_thread(replica.wait_until_ready)
+                await asyncio.to_thread(replica.wait_until_ready, START_S)
             self.workers = [self._start_worker(place) for place in range(3)]
             producers = [asyncio.ensure_future(self._produce(place, chance)) for place in range(2)]
-            keepers = asyncio.ensure_future(self._keep_workers())
+            loops = [*producers, asyncio.ensure_future(self._keep_workers())]
             with TaskWatch(self.server) as self.watch:
                 await self._chaos(chance)
                 self.stopping = True
                 await asyncio.gather(*producers)
                 await self._until_drained()
-            keepers.cancel()
-            await asyncio.gather(keepers, return_exceptions=True)
             return self._reckon()
         finally:
+            for loop in loops:  # before the workers end, or they would be started again
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
             for worker in self.workers:
                 worker.kill()
                 worker.wait()
@@ -157,7 +161,8 @@ class Soak:
             elif what == "replica":
                 victim = chance.choice(self.replicas)
                 await asyncio.to_thread(victim.kill)
-                await asyncio.to_thread(victim.start)
+                victim.start(wait=False)
+                await asyncio.to_thread(victim.wait_until_ready, START_S)
             else:
                 await asyncio.to_thread(self.server.kill)
                 await asyncio.sleep(chance.uniform(0.1, 0.6))
