@@ -42,8 +42,11 @@ def test_the_reckoning_finds_a_task_in_no_place_or_in_two() -> None:
 def test_the_reckoning_finds_fences_and_tokens_that_do_not_rise() -> None:
     assert fence_fell([[look(), look(fence=11)], [look(fence=11)]]) == []
     assert fence_fell([[look(fence=11)], [look(fence=10)]]) == [(look(fence=11), look(fence=10))]
-    assert tokens_that_did_not_rise([("a", 1, 0), ("b", 1, 0), ("a", 2, 0)]) == []
-    assert tokens_that_did_not_rise([("a", 2, 0), ("b", 1, 0), ("a", 2, 0), ("a", 1, 0)]) == ["a", "a"]
+    assert tokens_that_did_not_rise([("a", 1, 0), ("b", 1, 0), ("a", 2, 0)], 50) == []
+    assert tokens_that_did_not_rise([("a", 2, 0), ("b", 1, 0), ("a", 2, 0), ("a", 1, 49)], 50) == ["a", "a"]
+    late = [("a", 3000, 3), ("a", 2000, 60)]
+    assert tokens_that_did_not_rise(late, 50) == [], "begun after its lease, when another had the task"
+    assert tokens_that_did_not_rise([*late, ("a", 2000, 70)], 50) == ["a"]
 
 
 def test_the_reckoning_finds_a_low_task_that_is_starved() -> None:

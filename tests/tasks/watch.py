@@ -133,14 +133,20 @@ def started_early(starts: Iterable[tuple[str, int, int]], due_ms: dict[str, int]
     return sorted({task_id for task_id, _, at_ms in starts if at_ms < due_ms[task_id]})
 
 
-def tokens_that_did_not_rise(starts: Iterable[tuple[str, int, int]]) -> list[str]:
-    """Tasks whose handler got a token no higher than one before."""
-    highest: dict[str, int] = {}
+def tokens_that_did_not_rise(starts: Iterable[tuple[str, int, int]], lease_ms: int) -> list[str]:
+    """Tasks whose handler got a token that one had before, or a lower one within its lease.
+
+    A worker that was held up may begin after its lease, when somebody else has the task already. A token is never behind
+    the store's clock in microseconds, so it tells when its lease began.
+    """
+    seen: dict[str, set[int]] = {}
     fallen = []
-    for task_id, token, _ in starts:
-        if token <= highest.get(task_id, 0):
+    for task_id, token, at_ms in starts:
+        before = seen.setdefault(task_id, set())
+        in_time = at_ms < token // 1000 + lease_ms
+        if token in before or (in_time and token < max(before, default=0)):
             fallen.append(task_id)
-        highest[task_id] = token
+        before.add(token)
     return fallen
 
 
