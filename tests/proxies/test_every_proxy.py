@@ -63,6 +63,13 @@ def test_a_program_is_told_in_json_where_to_join_and_when_to_ask_again(world: Wo
     assert refused.json()["room"] == "default"
 
 
+def test_pushed_updates_come_through_at_once(world: World) -> None:
+    with world.visitor().stream("GET", f"{PAGE}/events") as stream:
+        assert stream.status_code == 200
+        first = next(line for line in stream.iter_lines() if line.startswith("data:"))
+    assert '"room":"default"' in first.replace(" ", "")
+
+
 def test_a_body_reaches_the_site_with_a_pass_and_goes_nowhere_without(world: World) -> None:
     visitor = world.visitor()
     order = b"seat=14&" * 5_000

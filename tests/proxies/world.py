@@ -71,6 +71,12 @@ class WaitingRoom:
     def thaw(self, number: int = 0) -> None:
         self._replica(number).signal(signal.SIGCONT)
 
+    def asked(self, number: int) -> float:
+        """How many requests of visitors and their proxy a replica has answered."""
+        metrics = httpx.get(f"http://127.0.0.1:{self.ports[number]}/metrics", trust_env=False, timeout=15).text
+        lines = [line for line in metrics.splitlines() if line.startswith("stanchion_hot_requests_total{")]
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
+
     def _replica(self, number: int) -> Replica:
         replica = self._replicas[number]
         assert replica is not None
