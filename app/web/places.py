@@ -82,7 +82,7 @@ def render_serving(room: Room) -> bytes:
     limit = room.settings.max_waiting
     opens_at_ms = room.opens_at_ms(snapshot)
     return (
-        b'{"room":"%b","epoch":%d,"version":%d,"serving":%d,"last":%d,"waiting":%d,"windowSize":%d,"windowIntervalSeconds":%g,"nextMoveSeconds":%b,"paused":%b,"closed":%b,"full":%b,"opensAt":%b,"refusal":%b,"stale":%b,"message":%b,"updatedAt":%d}'
+        b'{"room":"%b","epoch":%d,"version":%d,"serving":%d,"last":%d,"waiting":%d,"windowSize":%d,"windowIntervalSeconds":%g,"nextMoveSeconds":%b,"paused":%b,"closed":%b,"full":%b,"passesOver":%b,"opensAt":%b,"refusal":%b,"stale":%b,"message":%b,"updatedAt":%d}'
         % (
             room.name_bytes,
             snapshot.epoch,
@@ -96,6 +96,7 @@ def render_serving(room: Room) -> bytes:
             b"true" if snapshot.paused else b"false",
             b"true" if snapshot.closed else b"false",
             b"true" if limit is not None and snapshot.waiting >= max(1, limit) else b"false",
+            b"true" if room.settings.pass_over else b"false",
             b"null" if opens_at_ms is None else b"%d" % opens_at_ms,
             dumps(room.settings.refusal).encode(),
             b"true" if room.stale else b"false",

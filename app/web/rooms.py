@@ -48,6 +48,9 @@ class Serving(Wire):
     paused: bool
     closed: bool
     full: bool = Field(description="Whether as many wait as may; a place may still be free for who goes in at once.")
+    passes_over: bool = Field(
+        description="Whether visitors who ask later than told may be passed over: also those who listen to /events."
+    )
     opens_at: int | None = Field(
         description="When the room opens by itself, in milliseconds since 1970; until then nobody is let in. null: it is open."
     )

@@ -188,6 +188,18 @@ async def test_without_the_stream_polls_go_on_and_obey_what_they_are_told(live: 
     await shows(page, "paused")
 
 
+async def test_where_who_asks_late_is_passed_over_the_page_asks_as_often_as_told(live: LiveApp, visit: Visit) -> None:
+    await change(live.services, "default", pass_over=True)
+    await fill_line(live, 3)
+    page = await visit()
+    await join(page)
+    await eventually(lambda: streams_open(live) == 1)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await answered_with(page, pollAfterSeconds=0.2, ahead=9)
+    await eventually(lambda: len([url for url in asked if url.endswith("/status")]) > 5)  # not every twenty seconds
+
+
 async def test_a_refused_place_is_explained_where_the_button_is(
     live: LiveApp, visit: Visit, screenshot: Screenshot
 ) -> None:

@@ -141,7 +141,7 @@ class FakeRoom:
             await asyncio.sleep(after_s)
             if changes is None:
                 return
-            document = json.dumps({"epoch": 1, "serving": 0, "paused": False, **changes})
+            document = json.dumps({"epoch": 1, "serving": 0, "paused": False, "passesOver": False, **changes})
             frame = f"retry: 100\ndata: {document}\n\n:\n\n".encode()
             writer.write(b"%x\r\n%b\r\n" % (len(frame), frame))
             await writer.drain()

@@ -58,6 +58,16 @@ async def test_news_of_another_kind_are_reason_to_ask_as_well(changes: dict[str,
     assert acts(recording) == ["join", "listen", "status", "enter", "leave"]
 
 
+async def test_where_who_asks_late_is_passed_over_the_polls_come_as_told() -> None:
+    async with fake_room(turn_after=4, news=[(0.0, {"passesOver": True})]) as room:
+        recording = await play(room)
+        polls = room.times("status")
+    assert len(polls) == 4
+    assert all(later - sooner < 10 for sooner, later in pairwise(polls)), "every 0.05 s, and not every twenty seconds"
+    assert len(room.times("events")) == 1
+    assert recording.events[-1].act is Act.LEAVE
+
+
 async def test_a_refused_stream_leaves_the_polls_as_they_are() -> None:
     def refuse(verb: str, _: int) -> tuple[int, str, int] | None:
         return (503, "too-busy", 15) if verb == "events" else None

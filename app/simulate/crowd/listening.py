@@ -72,9 +72,9 @@ class Ear:
             stream.close()
 
     def _is_patient(self, answer: Event) -> bool:
-        """Whether the room's news will tell when to ask next: in line, and the edge still before this place."""
+        """Whether the news will tell when to ask next: in line, the edge still before this place, nobody passed over."""
         news = self._news
-        if news is None or answer.status != ("paused" if news.paused else "waiting"):
+        if news is None or news.passes_over or answer.status != ("paused" if news.paused else "waiting"):
             return False
         return news.epoch == answer.epoch and news.edge < answer.position
 
@@ -96,7 +96,9 @@ class Ear:
         self._caller.note_stream(opened_s, status)
 
     def _hear(self, document: dict[str, Any]) -> None:
-        news = News(int(document["epoch"]), int(document["serving"]), bool(document["paused"]))
+        news = News(
+            int(document["epoch"]), int(document["serving"]), bool(document["paused"]), bool(document["passesOver"])
+        )
         before, self._news = self._news, news
         self.heard += 1
         if before is not None and (news.epoch, news.edge) < (before.epoch, before.edge):

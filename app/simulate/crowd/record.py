@@ -81,6 +81,8 @@ class News(NamedTuple):
     epoch: int
     edge: int
     paused: bool
+    passes_over: bool
+    """Whether who asks late may be passed over."""
 
 
 class Setback(NamedTuple):

@@ -41,11 +41,12 @@ export class Place {
     return false;
   }
 
-  // Whether the room's news alone will tell when to ask next: in line, and the edge still before this place.
+  // Whether the room's news alone will tell when to ask next: in line, the edge still before this place, and nobody
+  // is passed over for asking late.
   get patient() {
     const mine = this.answer;
     const inLine = mine?.status === "waiting" || mine?.status === "paused";
-    return Boolean(inLine && this.serving && this.serving.serving < mine.position);
+    return Boolean(inLine && this.serving && this.serving.serving < mine.position && !this.serving.passesOver);
   }
 
   // Seconds until the room opens by itself, by the store's clock; 0 when it is open.
