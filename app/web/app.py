@@ -47,6 +47,7 @@ from app.web.origins import Origins
 from app.web.problems import on_hang_up, on_http_exception, on_stanchion_error, on_unexpected_error
 from app.web.proxies import Proxies
 from app.web.root_path import RootPath, redirect_slashes
+from app.web.shared_pages import SharedPages
 from app.web.static_files import static_files
 from app.web.streams import Streams
 
@@ -106,6 +107,7 @@ class Application:
                     "services": services,
                     "proxies": Proxies(services.settings),
                     "origins": Origins(services.settings),
+                    "shared_pages": SharedPages(),
                     "dashboard": self.feed,
                 }
 

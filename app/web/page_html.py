@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader
 from starlette.requests import Request
@@ -31,28 +31,57 @@ HEADERS = {
 }
 
 
+class Packed(NamedTuple):
+    """A page as it goes over the wire."""
+
+    body: bytes
+    is_zipped: bool
+
+
 def html(
     request: Request, names: Sequence[str], status: int, values: dict[str, Any], *, leads_to: str | None = None
 ) -> Response:
-    """The first of the templates that there is, filled in.
+    """The first of the templates that there is, filled in; `leads_to` as in `page_headers`."""
+    return sent(request, rendered(request, names, values), status, page_headers(leads_to))
+
+
+def rendered(request: Request, names: Sequence[str], values: Mapping[str, Any]) -> str:
+    """The first of the templates that there is, filled in."""
+    template = templates(services_of(request).settings.template_dir).select_template(names)
+    return template.render(at=Addresses.of(request), **values)
+
+
+def page_headers(leads_to: str | None = None) -> dict[str, str]:
+    """What a page is sent with.
 
     Args:
         leads_to: another site's origin that a form of the page may lead on to; browsers hold a form's redirects
             against the policy, too.
     """
-    template = templates(services_of(request).settings.template_dir).select_template(names)
-    page = template.render(at=Addresses.of(request), **values)
     beyond = f" {leads_to}" if leads_to and _PLAIN_ORIGIN.fullmatch(leads_to) else ""
-    policy = POLICY.format(leads_to=beyond, framed_by="self")
-    return sent(request, page, status, {**HEADERS, "content-security-policy": policy})
+    return {**HEADERS, "content-security-policy": POLICY.format(leads_to=beyond, framed_by="self")}
 
 
 def sent(request: Request, page: str, status: int, headers: Mapping[str, str]) -> Response:
     """A page as an answer, compressed for those who accept it."""
-    body, encoding = page.encode(), {}
-    if "gzip" in request.headers.get("accept-encoding", ""):
-        body, encoding = gzip.compress(body, compresslevel=5, mtime=0), {"content-encoding": "gzip"}
-    return Response(body, status, headers={**headers, **encoding}, media_type="text/html; charset=utf-8")
+    return as_answer(packed(page, zipped=accepts_zipped(request)), status, headers)
+
+
+def accepts_zipped(request: Request) -> bool:
+    """Whether the browser takes a compressed page."""
+    return "gzip" in request.headers.get("accept-encoding", "")
+
+
+def packed(page: str, *, zipped: bool) -> Packed:
+    """A page as bytes, compressed where that is wanted."""
+    body = page.encode()
+    return Packed(gzip.compress(body, compresslevel=5, mtime=0) if zipped else body, zipped)
+
+
+def as_answer(page: Packed, status: int, headers: Mapping[str, str]) -> Response:
+    """The answer that brings a page."""
+    encoding = {"content-encoding": "gzip"} if page.is_zipped else {}
+    return Response(page.body, status, headers={**headers, **encoding}, media_type="text/html; charset=utf-8")
 
 
 @cache

@@ -29,7 +29,7 @@ def page_view(
     texts = page_texts(speech)
     words, text = texts["words"], texts["states"][state.key]
     place = state.place or {}
-    problem = request.query_params.get("problem")
+    problem = problem_of(request)
     at = Addresses.of(request)
     look = room.settings.look
     name = look.title or (words["waiting_room"] if room.name == "default" else room.name)
@@ -47,7 +47,7 @@ def page_view(
         "figures": figures(text["facts"], place, state.serving or {}, speech, words),
         "refusal": _refusal(room) if state.key == "refused" else None,
         "percent": round(100 * progress(first, place["ahead"])) if shows_progress(text["facts"]) else None,
-        "problem": None if problem is None else texts["problems"][problem if problem in PROBLEMS else "other"],
+        "problem": None if problem is None else texts["problems"][problem],
         "onward": onward,
         "leads_to": onward.shown(request.headers.get("host", "")),
         "room_name": name,
@@ -72,6 +72,12 @@ def page_view(
             "texts": texts,
         },
     }
+
+
+def problem_of(request: Request) -> str | None:
+    """The entry of the table for what went wrong when the visitor pressed a button, as the page's address says."""
+    problem = request.query_params.get("problem")
+    return problem if problem is None or problem in PROBLEMS else "other"
 
 
 def _refusal(room: Room) -> str | None:

@@ -10,17 +10,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.rooms.room import Room
+from app.web.addresses import Addresses
 from app.web.carry_models import CarryOffer
 from app.web.cookies import ticket_cookie
 from app.web.languages import LANGUAGES, Language, choose, language
 from app.web.operations import Answer, Operation, services_of
-from app.web.page_html import html
+from app.web.page_html import Packed, accepts_zipped, as_answer, html, packed, page_headers, rendered
 from app.web.page_state import PageState, page_state
 from app.web.page_target import COOKIE as TARGET_COOKIE
 from app.web.page_target import Onward, onward
 from app.web.page_texts import page_texts
-from app.web.page_view import page_view
+from app.web.page_view import page_view, problem_of
 from app.web.proxies import is_https
+from app.web.shared_pages import SharedPages
 
 LANGUAGE_COOKIE = "stanchion-language"
 FIRST_COOKIE = "stanchion-first-"
@@ -42,9 +44,21 @@ async def room_page(request: Request, room: Room, offer: CarryOffer | None = Non
     """The room's page, with the place on `offer` to another device, where that was just asked for."""
     services = services_of(request)
     state = await page_state(services, room, request.headers.get("cookie", "").encode("latin-1"))
-    first, way = first_ahead(request, room, state), onward(request, room)
-    shown = page_view(request, room, state, _language(request), first, way) | {"offer": offer}
-    response = html(request, (f"wait-{room.name}.html", "wait.html"), 200, shown, leads_to=way.origin)
+    first, way, speech = first_ahead(request, room, state), onward(request, room), _language(request)
+    zipped = accepts_zipped(request)
+
+    def make() -> Packed:
+        shown = page_view(request, room, state, speech, first, way) | {"offer": offer}
+        return packed(rendered(request, (f"wait-{room.name}.html", "wait.html"), shown), zipped=zipped)
+
+    if state.place is None and offer is None:
+        pages: SharedPages = request.state.shared_pages
+        host, problem = request.headers.get("host"), problem_of(request)
+        about = (speech.tag, way.wish, way.address, Addresses.of(request), host, problem, zipped)
+        page = pages.page(room, about, make)
+    else:
+        page = make()
+    response = as_answer(page, 200, page_headers(way.origin))
     _remember(request, response, room, state, first, way)
     return response
 
