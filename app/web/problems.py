@@ -11,6 +11,7 @@ from starlette.responses import Response
 from app.errors import StanchionError, TurnedAway
 from app.logs import get_logger
 from app.web.operations import readable_elsewhere
+from app.web.page_forms import opened_instead_of_posted
 
 log = get_logger(__name__)
 
@@ -136,10 +137,13 @@ async def on_stanchion_error(request: Request, error: Exception) -> Response:
     return readable_elsewhere(request, answer)
 
 
-async def on_http_exception(_: Request, error: Exception) -> Response:
+async def on_http_exception(request: Request, error: Exception) -> Response:
     """Answer what Starlette itself refuses: unknown paths and methods, bodies beyond the limit."""
     assert isinstance(error, HTTPException)  # noqa: S101  # Starlette dispatches by class
     status = error.status_code
+    page = opened_instead_of_posted(request) if status == 405 else None
+    if page is not None:
+        return page
     response = problem(status, _TITLES.get(status, error.detail), _ADVICE.get(status, error.detail))
     for name, value in (error.headers or {}).items():
         response.headers[name] = value

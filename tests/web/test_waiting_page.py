@@ -434,3 +434,21 @@ async def test_a_folder_of_templates_replaces_the_pages_own(server: RealServer, 
         await eventually(lambda: services.has_snapshot)
         assert (await client.get("/rooms/concert")).text == "<title>Ours</title>Join the line concert"
         assert state_of(await client.get("/")) == "none"
+
+
+@pytest.mark.parametrize("form", ["join", "rooms/concert/join", "rooms/concert/enter", "rooms/concert/takeover"])
+async def test_a_browser_that_loads_a_forms_address_again_comes_back_to_the_page(
+    client: httpx.AsyncClient, form: str
+) -> None:
+    # What it had posted met no replica, and the proxy's page loads its address again.
+    again = await client.get(f"/{form}?target=%2Fseats", headers={"Accept": "text/html"})
+    assert again.status_code == 303
+    assert again.headers["cache-control"] == "no-store"
+    page = httpx.URL(f"http://localhost:3000/{form}").join(again.headers["location"])
+    assert (page.path, page.query) == ("/rooms/concert" if "concert" in form else "/", b"target=%2Fseats")
+    assert (await client.get(str(page))).status_code == 200
+    program = await client.get(f"/{form}")
+    assert (program.status_code, program.headers["allow"]) == (
+        405,
+        "OPTIONS, POST" if "takeover" not in form else "POST",
+    )
