@@ -448,7 +448,5 @@ async def test_a_browser_that_loads_a_forms_address_again_comes_back_to_the_page
     assert (page.path, page.query) == ("/rooms/concert" if "concert" in form else "/", b"target=%2Fseats")
     assert (await client.get(str(page))).status_code == 200
     program = await client.get(f"/{form}")
-    assert (program.status_code, program.headers["allow"]) == (
-        405,
-        "OPTIONS, POST" if "takeover" not in form else "POST",
-    )
+    assert program.status_code == 405
+    assert "POST" in program.headers["allow"]
