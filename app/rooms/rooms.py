@@ -243,7 +243,11 @@ class Rooms:
 
     def _should_tick(self, room: Room, leading: bool) -> bool:
         known = room.snapshot
-        return known is None or (not known.quiet and (leading or known.overdue(self.refresh_ms))) or room.stale
+        return (
+            known is None
+            or (not known.quiet and (leading or known.overdue(self.refresh_ms, room.unheard_ms())))
+            or room.stale
+        )
 
     async def _report(self, replica_id: str, live_replicas: int) -> list[Exception]:
         """Tell the store what it has lost; what went wrong, which is told again."""

@@ -80,9 +80,9 @@ class Snapshot:
         over_run_ms = self.expires_run_ms + kept_ms(self.active_ms)
         return self.last <= self.edge and self.run_ms >= over_run_ms and not self.healing
 
-    def overdue(self, period_ms: int) -> bool:
-        """Whether whoever should have ticked this room has not done so for three periods."""
-        return not self.quiet and self.now_ms - self.ticked_at_ms > 3 * period_ms
+    def overdue(self, period_ms: int, unheard_ms: float) -> bool:
+        """Whether whoever should have ticked this room has not done so for three periods, `unheard_ms` after this look."""
+        return not self.quiet and self.now_ms + unheard_ms - self.ticked_at_ms > 3 * period_ms
 
     def due_in_ms(self) -> int | None:
         """Milliseconds of running time until the edge moves next; None when nobody waits or the clock stands."""
