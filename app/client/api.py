@@ -1,12 +1,16 @@
 """A plain client of the HTTP API for the command line: JSON in, JSON out, problems as errors."""
 
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
 import httpx
 
-from app.errors import StanchionError
+from app.errors import JoinsHeld, StanchionError
+
+HELD_FOR_S = 10.0
+"""How long a command waits for a room that is being checked."""
 
 
 class ApiError(StanchionError):
@@ -50,11 +54,18 @@ class Api:
     def call(self, method: str, path: str, json: Any = None, params: Mapping[str, str | int] | None = None) -> Any:
         """Send one request and return the decoded answer (None when it has no body).
 
+        While a room is being checked, as for a moment after its first start or a loss, nothing is done to it; then the
+        request is sent again.
+
         Raises:
             ApiError: the service cannot be reached, answered with a problem, or is another one.
         """
+        give_up_s = time.monotonic() + HELD_FOR_S
         try:
             response = self._client.request(method, path, json=json, params=params)
+            while _is_held(response) and time.monotonic() < give_up_s:
+                time.sleep(min(2.0, float(response.headers.get("retry-after", 1))))
+                response = self._client.request(method, path, json=json, params=params)
         except httpx.HTTPError as error:
             raise ApiError(
                 f"cannot reach {self.url}: {error}; is it running? Set STANCHION_URL to where it is"
@@ -65,6 +76,14 @@ class Api:
             return response.json() if response.content else None
         except ValueError:
             raise ApiError(f"what answers at {self.url} is no Stanchion; set STANCHION_URL to where it is") from None
+
+
+def _is_held(response: httpx.Response) -> bool:
+    """Whether nothing was done, because the room is being checked."""
+    try:
+        return response.status_code == 503 and response.json()["type"] == f"urn:stanchion:problem:{JoinsHeld.kind}"
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _explain(response: httpx.Response) -> str:
