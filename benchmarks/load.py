@@ -39,8 +39,9 @@ def burst(
     carrier: tuple[str, str] = ("Authorization", "Bearer "),
     headers: Mapping[str, str] | None = None,
     seconds: int = 2,
+    connections: int = CONNECTIONS,
 ) -> Burst:
-    """Send requests over 32 connections from one thread, each as soon as the last on its connection is answered.
+    """Send requests over 32 connections, or as many as told, from one thread, each as soon as the last on its connection is answered.
 
     Args:
         tokens: a file with one token a line, sent in turn.
@@ -55,7 +56,7 @@ def burst(
     if wrk is None:
         raise NoLoadMaker(NoLoadMaker.__doc__)
     fixed = [word for name, value in (headers or {}).items() for word in ("-H", f"{name}: {value}")]
-    command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(_SCRIPT), *fixed, url, "--", method]
+    command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(_SCRIPT), *fixed, url, "--", method]
     before_s = sum(process.cpu_s() for process in under_test)
     run = subprocess.run(
         [*command, *([str(tokens), *carrier] if tokens else [])],
