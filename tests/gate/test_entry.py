@@ -111,6 +111,16 @@ async def test_a_path_that_reads_as_another_host_is_not_redirected_to(proxy: Pro
     assert "location" not in answer.headers
 
 
+@pytest.mark.parametrize("mode", ["", "status"])
+async def test_a_code_of_a_visit_that_has_ended_lets_nobody_through(proxy: Proxy, mode: str) -> None:
+    answer = (await entered(proxy, "https://shop.example/seats")).json()
+    await proxy.client.post("/rooms/default/leave", headers={"X-Waiting-Room-Pass": answer["pass"]})
+    late = await arrive(proxy, answer["target"], mode)
+    assert late.status_code == (401 if mode else 302)
+    assert "x-waiting-room" not in late.headers
+    assert "set-cookie" not in late.headers
+
+
 async def test_no_code_is_made_where_none_is_needed_or_safe(proxy: Proxy) -> None:
     for target in ("/here", "https://queue.example/there", "http://shop.example/in-clear"):
         assert ENTRY_PARAMETER not in (await entered(proxy, target)).json()["target"]

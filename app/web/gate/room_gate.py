@@ -172,7 +172,7 @@ class RoomGate:
             issued = await self._entries.taken(self.room, code, original.host)
         except StoreUnavailable:
             return None
-        if issued is None:
+        if issued is None or not self._counts(issued.claims):  # the visit may have ended since the code was made
             return None
         session, cookie = issued.claims.session_id.encode(), self._cookie(issued, secure=asked.secure)
         # Not followed where a path could be read as another host, nor by proxies that cannot hand a redirect on.
