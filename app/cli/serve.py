@@ -26,7 +26,7 @@ def serve() -> None:
         where, token_path = "the store named by REDIS_URL", None
         if settings.embedded:
             data_dir = settings.data_dir.expanduser().absolute()
-            store = stack.enter_context(embedded_store(data_dir))
+            store = stack.enter_context(embedded_store(data_dir, sync=settings.store_sync))
             where = f"embedded Valkey, data in {data_dir}" + (" (server taken over)" if store.adopted else "")
             if settings.admin_token is None:
                 token_path = data_dir / "admin-token"

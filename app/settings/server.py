@@ -33,6 +33,11 @@ class ServerSettings(BaseModel):
         description="Folder of the embedded server's data and the generated admin token. "
         "Default: `~/.local/share/stanchion`.",
     )
+    store_sync: Literal["always", "everysec"] = Field(
+        "always",
+        description="When the embedded server has a write on disk: `always` before it is answered, so that no crash loses "
+        "it; `everysec` a second or two later, which asks less of a slow disk.",
+    )
     admin_token: SecretStr | None = Field(
         None,
         description="Bearer token of the operator. With the embedded store one is generated and kept in the data folder.",

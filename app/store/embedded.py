@@ -20,12 +20,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from app.errors import ConfigError
 from app.logs import get_logger
 
 log = get_logger(__name__)
+
+Sync = Literal["always", "everysec"]
+"""When a write is on disk: before it is answered, or a second or two later."""
 
 _SOCKET_PATH_LIMIT = 100
 _START_LIMIT_S = 60.0
@@ -47,15 +50,17 @@ class EmbeddedStore:
 
 
 @contextmanager
-def embedded_store(data_dir: Path) -> Iterator[EmbeddedStore]:
+def embedded_store(data_dir: Path, *, sync: Sync = "always") -> Iterator[EmbeddedStore]:
     """Run the embedded server for the length of the block.
+
+    With `sync` "always" it answers no write before the write is on disk; with "everysec" it is there a second or two later.
 
     Raises:
         ConfigError: the data folder cannot be used, or another service or an unresponsive server holds it.
     """
     data_dir = data_dir.expanduser().absolute()
     with _exclusive(data_dir):
-        server = _Server(data_dir)
+        server = _Server(data_dir, sync)
         adopted = server.take_over()
         if not adopted:
             server.start()
@@ -129,8 +134,9 @@ def server_binary() -> Path:
 class _Server:
     """The process on one data folder: taken over or started, watched, stopped."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, sync: Sync) -> None:
         self.data_dir = data_dir
+        self.sync = sync
         self.socket_path = _socket_path(data_dir)
         self.log_path = data_dir / "valkey.log"
         self.pid_path = data_dir / "valkey.pid"
@@ -157,6 +163,9 @@ class _Server:
                     f"stop it first: kill -9 {self.pid}"
                 ]
             )
+        _exchange(
+            self.socket_path, f"CONFIG SET appendfsync {self.sync}", lines=1
+        )  # it may have been started with another
         return True
 
     def start(self) -> None:
@@ -223,7 +232,7 @@ class _Server:
             "unixsocketperm": "700",
             "dir": str(self.data_dir),
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": self.sync,
             "save": "",
             "maxmemory-policy": "noeviction",
             "pidfile": str(self.pid_path),
@@ -266,20 +275,30 @@ def _runs(pid: int) -> bool:
 def _ask(socket_path: Path, data_dir: Path) -> str:
     """How the server on this socket is: `ready` (and keeps its data here), `loading`, `silent`, or `away`."""
     try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(_ANSWER_LIMIT_S)
-            connection.connect(str(socket_path))
-            connection.sendall(b"PING\r\nCONFIG GET dir\r\n")
-            answer = b""
-            while answer.count(b"\r\n") < 6:
-                chunk = connection.recv(4096)
-                if not chunk:
-                    return "away"
-                answer += chunk
-                if answer.startswith(b"-"):
-                    return "loading" if answer.startswith(b"-LOADING") else "silent"
-            return "ready" if str(data_dir.resolve()).encode() in answer else "silent"
+        answer = _exchange(socket_path, "PING\r\nCONFIG GET dir", lines=6)
     except TimeoutError:
         return "silent"
     except OSError:
         return "away"
+    if answer.startswith(b"-"):
+        return "loading" if answer.startswith(b"-LOADING") else "silent"
+    return "ready" if str(data_dir.resolve()).encode() in answer else "silent"
+
+
+def _exchange(socket_path: Path, commands: str, *, lines: int) -> bytes:
+    """What the server on this socket answers: so many lines, or as far as its first refusal.
+
+    Raises:
+        OSError: nobody listens, or it hangs up before; TimeoutError when it says nothing.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_ANSWER_LIMIT_S)
+        connection.connect(str(socket_path))
+        connection.sendall(commands.encode() + b"\r\n")
+        answer = b""
+        while answer.count(b"\r\n") < lines and not answer.startswith(b"-"):
+            chunk = connection.recv(4096)
+            if not chunk:
+                raise ConnectionResetError("the store hung up")
+            answer += chunk
+        return answer

@@ -97,7 +97,6 @@ def test_a_long_path_gets_a_socket_elsewhere(tmp_path: Path) -> None:
 def test_a_server_that_dies_is_started_again_with_its_data(data_dir: Path) -> None:
     with embedded_store(data_dir) as store, client_of(store.url) as client:
         client.set("k", "kept")
-        client.execute_command("WAITAOF", 1, 0, 5000)
         os.kill(store.pid, signal.SIGKILL)
         found = eventually_sync(lambda: server_pid(data_dir) not in (0, store.pid) and client.get("k"))
         assert found == "kept"
@@ -142,6 +141,17 @@ def test_a_killed_services_server_is_taken_over_with_all_its_data(data_dir: Path
         second.signal(signal.SIGTERM)
         assert second.wait() == 0
     assert server_pid(data_dir) == 0
+
+
+def test_nothing_is_answered_before_it_is_on_disk_unless_wished(data_dir: Path, start_replica: Start) -> None:
+    first = start_replica(None, DATA_DIR=str(data_dir))
+    with client_in(data_dir) as client:
+        assert client.config_get("appendfsync") == {"appendfsync": "always"}
+        first.kill()
+        second = start_replica(None, DATA_DIR=str(data_dir), STORE_SYNC="everysec")
+        assert client.config_get("appendfsync") == {"appendfsync": "everysec"}, "also of a server taken over"
+        second.signal(signal.SIGTERM)
+        assert second.wait() == 0
 
 
 def test_a_server_left_behind_that_does_not_answer_is_refused_with_its_pid(

@@ -53,6 +53,7 @@ class RealServer:
             "dir": str(folder),
             "save": "",
             "appendonly": "yes" if append_only else "no",
+            "appendfsync": "always",  # what it has answered, it still has after a kill
             "logfile": str(folder / "server.log"),
             **{name.replace("_", "-"): value for name, value in options.items()},
         }

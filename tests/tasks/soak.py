@@ -65,7 +65,6 @@ class Soak:
     async def run(self) -> dict[str, Any]:
         """Do it all; returns the summary, or raises AssertionError with what does not hold."""
         chance = random.Random(self.seed)
-        self._have_every_write_kept()
         for _ in range(2):
             replica = Replica(
                 self.folder / "replicas",
@@ -99,12 +98,6 @@ class Soak:
                 worker.wait()
             for replica in self.replicas:
                 replica.close()
-
-    def _have_every_write_kept(self) -> None:
-        """With `everysec` a server answers before it writes while its last sync is under way: killed then, it has lost that."""
-        self.server.options["appendfsync"] = "always"
-        with self.server.client() as client:
-            client.config_set("appendfsync", "always")
 
     def _start_worker(self, place: int) -> subprocess.Popen[bytes]:
         env = {

@@ -62,8 +62,6 @@ async def test_without_enough_copies_the_outcome_is_unknown_and_asking_again_is_
 
 
 async def test_an_answer_can_wait_for_the_disk(own_server: RealServer) -> None:
-    with own_server.client() as client:
-        client.config_set("appendfsync", "always")
     async with AsyncExitStack() as stack:
         queues = await queues_on(stack, own_server, task_strict_fsync=True)
         await queues.enqueue("default", [some()])
