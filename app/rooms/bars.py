@@ -24,16 +24,10 @@ class Bars:
         self.cursor_ms = 0
         """What the looks have brought so far: bars that end later are new."""
 
-    async def put(self, epoch: int, positions: Sequence[int], lasts_s: int) -> None:
-        """Keep whoever holds these places from taking new ones.
-
-        Raises:
-            StoreUnavailable: the outcome is unknown; barring again is harmless.
-        """
-        places = [f"{epoch}-{position}" for position in positions]
-        reply = await self._store.run(self._scripts["bar"], self._keys, {"bar_ms": lasts_s * 1000, "places": places})
-        for later_ms, place in enumerate(places):
-            self._note(place, reply[1] + later_ms)
+    def note(self, epoch: int, positions: Sequence[int], first_until_ms: int) -> None:
+        """Remember what this replica itself has just put into the store, in this order, ahead of the next look."""
+        for later_ms, position in enumerate(positions):
+            self._note(f"{epoch}-{position}", first_until_ms + later_ms)
 
     async def check(self, epoch: int, position: int, now_ms: int) -> None:
         """Let nobody through who may take no new place.

@@ -159,7 +159,8 @@ class Operator:
 
         Args:
             expected_epoch: the line's epoch, so that positions of an earlier line end nobody's visit; 0: any.
-            bar_s: how long their holders may take no new places; 0: they may at once.
+            bar_s: how long their holders may take no new places; 0: they may at once. Done in one
+                step with the ending.
 
         Raises:
             Conflict: the epoch is another one.
@@ -168,9 +169,7 @@ class Operator:
         epoch = room.snapshot.epoch if room.snapshot else 1
         if expected_epoch not in (0, epoch):
             raise Conflict("These are positions of another line: it was started anew. Look again.", current=epoch)
-        if bar_s > 0:
-            await room.bars.put(epoch, positions, bar_s)
-        return len(await room.sessions.end(epoch, positions, who))
+        return len(await room.sessions.end(epoch, positions, who, bar_s=bar_s))
 
     async def sessions(
         self, name: str, offset: int = 0, count: int = SESSIONS_PAGE, *, latest: bool = False

@@ -74,6 +74,7 @@ class Room:
         self._proven = ProvenSessions(scripts["register"], self.keys)
         self.sessions = Sessions(name, store, scripts, heal_ms)
         self.sessions.on_visit = self.note_visit
+        self.sessions.on_barred = self.bars.note
         self.sessions.on_given = self.note_seen
         self.sessions.on_edge = self._note_edge
 

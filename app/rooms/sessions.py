@@ -11,6 +11,7 @@ from app.rooms.gatherer import HOLD_S, HOLD_STEP_S
 from app.rooms.gathering import Gathering
 from app.rooms.replies import Reply, check_known, error_of
 from app.store import Script, Store, keys
+from app.store.scripts import Values
 
 MOST_AT_ONCE = 200
 """Visitors in one script, which keeps the store for some ten microseconds each."""
@@ -48,6 +49,7 @@ class Sessions:
         self._store = store
         self._scripts = scripts
         self._keys = keys.room_keys(room)
+        self._ending_keys = {**self._keys, "audit": keys.room_audit(room), "barred": keys.room_barred(room)}
         self._heal_ms = heal_ms
         self._entering: Gathering[_Asked, Session] = Gathering(self._enter, MOST_AT_ONCE)
         self._renewing: Gathering[_Asked, Session] = Gathering(self._renew, MOST_AT_ONCE)
@@ -55,6 +57,8 @@ class Sessions:
         self._walking_in: Gathering[int, Session] = Gathering(self._walk_in, MOST_AT_ONCE)
         self.on_visit: Callable[[int, int, int, str], None] = lambda epoch, position, seq, kind: None
         """Told the epoch, position, sequence number and kind of what happened to a visit."""
+        self.on_barred: Callable[[int, Sequence[int], int], None] = lambda epoch, positions, first_until_ms: None
+        """Told the epoch and positions of holders kept from new places, and until when the first is; see leave.lua."""
         self.on_given: Callable[[int, int], None] = lambda epoch, last: None
         """Told the epoch and the highest position of newcomers let straight in."""
         self.on_edge: Callable[[int, int, int], None] = lambda epoch, edge, until_run_ms: None
@@ -111,22 +115,37 @@ class Sessions:
         """
         await self._leaving.ask(_Asked(epoch, position))
 
-    async def end(self, epoch: int, positions: Sequence[int], who: str) -> list[int]:
+    async def revoke(self, epoch: int, position: int, bar_s: int) -> None:
+        """End the visit, and in the same step keep its holder from a new place for `bar_s` seconds. Idempotent.
+
+        Raises:
+            JoinsHeld, StoreUnavailable: as `leave`; neither was done, or both.
+        """
+        with suppress(TurnOver):  # the visit is over, its holder is kept out
+            await self._end_held(epoch, [position], bar_s)
+
+    async def end(self, epoch: int, positions: Sequence[int], who: str, *, bar_s: int = 0) -> list[int]:
         """End the visits of some positions; those that were in line, on turn or in a session.
 
         Args:
             who: the operator, for the audit log; empty when the visitors do it themselves.
+            bar_s: for how long the holders of all these places are kept from new ones, in the same step.
 
         Raises:
-            TurnOver: the line was started anew.
+            TurnOver: the line was started anew; its holders are kept out all the same.
             JoinsHeld, StoreUnavailable: as `leave`.
         """
-        reply = await self._store.run(
-            self._scripts["leave"],
-            {**self._keys, "audit": keys.room_audit(self._room)},
-            {"heal_ms": self._heal_ms, "epoch": epoch, "who": who, "positions": positions},
-        )
-        _, seq, *ended = check_known(self._room, reply)
+        args: Values = {
+            "heal_ms": self._heal_ms,
+            "epoch": epoch,
+            "who": who,
+            "bar_ms": bar_s * 1000,
+            "positions": positions,
+        }
+        reply = await self._store.run(self._scripts["leave"], self._ending_keys, args)
+        if bar_s > 0 and reply[0] in (Reply.OK, Reply.OTHER_EPOCH):
+            self.on_barred(epoch, positions, reply[1])
+        _, _, seq, *ended = check_known(self._room, reply)
         for position in ended:
             self.on_visit(epoch, position, seq, "x")
         return ended
@@ -140,12 +159,12 @@ class Sessions:
                 await self._end_held(epoch, positions)
         return [None] * len(batch)
 
-    async def _end_held(self, epoch: int, positions: list[int]) -> None:
+    async def _end_held(self, epoch: int, positions: list[int], bar_s: int = 0) -> None:
         """End visits, held for a moment while the room heals: whoever says that a visit is over seldom says it twice."""
         deadline_s = time.monotonic() + HOLD_S
         while True:
             try:
-                await self.end(epoch, positions, "")
+                await self.end(epoch, positions, "", bar_s=bar_s)
             except JoinsHeld:
                 if time.monotonic() > deadline_s:
                     raise

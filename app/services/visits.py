@@ -130,10 +130,9 @@ class Visits:
         """End the visit, and keep its holder from a new place for as long as a ticket lives.
 
         Raises:
-            JoinsHeld, StoreUnavailable: as `Bars.put` and `Sessions.leave`; revoking again is harmless.
+            JoinsHeld, StoreUnavailable: as `Sessions.revoke`; revoking again is harmless.
         """
-        await room.bars.put(visitor.epoch, [visitor.position], self.tickets.ttl_s)
-        await self.leave(room, visitor)
+        await room.sessions.revoke(visitor.epoch, visitor.position, self.tickets.ttl_s)
 
     def _pass_for(self, room: Room, session: Session, *, provisional: bool = False) -> IssuedPass:
         return self.passes.issue(

@@ -20,7 +20,7 @@ Hash tags keep what one script touches in one cluster slot: one tag per room, lo
     stanchion:{room:NAME}:audit      list    JSON of operators' actions, newest first 1 year       rooms (1,000)
     stanchion:{room:NAME}:history    list    samples, newest first; see sample.lua    2 h          rooms.history (720)
     stanchion:{room:NAME}:polls      string  polls so far, of all replicas            2 h          rooms.history
-    stanchion:{room:NAME}:barred     zset    "epoch-position" by ms until it is barred    TICKET_TTL   rooms.bars (see _bars)
+    stanchion:{room:NAME}:barred     zset    "epoch-position" by ms until it is barred    TICKET_TTL   rooms (see _bars)
     stanchion:{room:NAME}:from:HASH  string  joins of an address in its window        60 s         rooms
     stanchion:{room:NAME}:who:HASH   string  ticket of an identity                    TICKET_TTL   rooms
     stanchion:{room:NAME}:offer:DIGEST  string  place for whoever brings the code     300 s        rooms.offers

@@ -1,19 +1,22 @@
 """Whose visit was revoked stays barred, also after Redis has lost the bar: every replica knows of it, and tells it again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from app.errors import JoinsHeld, VisitBarred
+from app.errors import JoinsHeld, StoreUnavailable, VisitBarred
 from app.rooms import bars
+from app.rooms.replies import Reply
 from app.rooms.room import Room
+from app.rooms.settings import RoomSettings
 from app.services import Services
 from app.services.visits import Visitor
-from app.store import keys
+from app.store import Script, keys
+from app.store.scripts import Values
 from app.tickets.tickets import Ticket
 from tests.conftest import make_settings
 from tests.support.apps import running_app
@@ -138,10 +141,54 @@ async def test_who_is_known_to_be_barred_is_refused_without_asking_the_store(ser
 
 async def test_a_new_replica_learns_of_more_bars_than_one_look_brings(server: RealServer, start: Start) -> None:
     one, many = await start(), 4000
-    await asyncio.gather(*(one.room.bars.put(1, range(i, i + 1000), 3600) for i in range(1, many, 1000)))
+    await asyncio.gather(*(one.room.sessions.end(1, range(i, i + 1000), "", bar_s=3600) for i in range(1, many, 1000)))
     newest = await start()
     await eventually(lambda: len(newest.room.bars._until_ms) == many)
     assert newest.room.bars._until_ms == one.room.bars._until_ms
+
+
+def by_the_site(replica: Replica, ticket: Ticket) -> Awaitable[Any]:
+    return replica.revoke(ticket)
+
+
+def by_an_operator(replica: Replica, ticket: Ticket) -> Awaitable[Any]:
+    return replica.services.operator.end("default", [ticket.position], "ada", bar_s=3600)
+
+
+@pytest.mark.parametrize("revoke", [by_the_site, by_an_operator])
+@pytest.mark.parametrize("answered", range(3))
+async def test_a_revoke_that_breaks_off_has_done_all_of_it_or_nothing(
+    server: RealServer,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    revoke: Callable[[Replica, Ticket], Awaitable[Any]],
+    answered: int,
+) -> None:
+    """However many words the replica gets in with the store before it is gone; the next try reaches the end."""
+    one = await start()
+    ticket = await one.ticket()
+    run, left = one.services.store.run, answered
+
+    async def break_off(script: Script, names: Values, args: Values, **more: Any) -> Any:
+        nonlocal left
+        if names.keys() & {"state", "barred"}:  # what else the replica has to say is not about the visit
+            if left == 0:
+                raise StoreUnavailable
+            left -= 1
+        return await run(script, names, args, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one.services.store, "run", break_off)
+        with suppress(StoreUnavailable):
+            await revoke(one, ticket)
+    done = keys.room_keys("default")["done"]
+    with server.client() as client:
+        found = client.zscore(BARRED, place(ticket)) is not None, client.zscore(done, ticket.position) is not None
+        assert found in ((False, False), (True, True))
+        await revoke(one, ticket)
+        assert client.zscore(BARRED, place(ticket))
+        assert client.zscore(done, ticket.position)
+    assert await one.keeps_out(ticket)
 
 
 @pytest.fixture
@@ -151,8 +198,9 @@ def room(server: RealServer) -> Iterator[ScriptedRoom]:
         client.flushall()
 
 
-def bar(room: ScriptedRoom, bar_ms: int, *places: str) -> Any:
-    return room.run("bar", {"barred": BARRED}, {"bar_ms": bar_ms, "places": places})
+def bar(room: ScriptedRoom, bar_ms: int, *positions: int) -> Any:
+    """Status, and until when the first is barred."""
+    return room.end(1, positions, bar_ms=bar_ms)[:2]
 
 
 def listed(room: ScriptedRoom) -> list[tuple[str, float]]:
@@ -160,9 +208,10 @@ def listed(room: ScriptedRoom) -> list[tuple[str, float]]:
 
 
 def test_ends_rise_in_the_order_of_the_bars_whatever_their_length(room: ScriptedRoom) -> None:
-    assert bar(room, 5000, "1-1", "1-2") == [0, room.now_ms + 5000]
+    room.declare(RoomSettings())
+    assert bar(room, 5000, 1, 2) == [0, room.now_ms + 5000]
     room.now_ms -= 100  # another server's clock
-    assert bar(room, 1000, "1-3", "1-1") == [0, room.now_ms + 5102]
+    assert bar(room, 1000, 3, 1) == [0, room.now_ms + 5102]
     assert [member for member, _ in listed(room)] == ["1-2", "1-3", "1-1"]
     ends = [until for _, until in listed(room)]
     assert ends == sorted(set(ends))
@@ -171,16 +220,36 @@ def test_ends_rise_in_the_order_of_the_bars_whatever_their_length(room: Scripted
 def test_bars_that_are_over_are_forgotten_and_the_oldest_beyond_the_bound(room: ScriptedRoom) -> None:
     fragment = Path(bars.__file__).parent / "lua" / "_bars.lua"
     room.fragments["bars"] = fragment.read_text().replace(str(bars.MOST_BARRED), "3")
-    bar(room, 1000, "1-1", "1-2")
+    room.declare(RoomSettings())
+    bar(room, 1000, 1, 2)
     room.now_ms += 1000
-    bar(room, 1000, "1-3")
+    bar(room, 1000, 3)
     assert [member for member, _ in listed(room)] == ["1-2", "1-3"]
-    bar(room, 1000, "1-4", "1-5")
+    bar(room, 1000, 4, 5)
     assert [member for member, _ in listed(room)] == ["1-3", "1-4", "1-5"]
 
 
+def test_while_the_room_heals_a_revoked_visit_is_neither_ended_nor_barred(room: ScriptedRoom) -> None:
+    room.declare(RoomSettings(), heal=True)
+    room.join(1)
+    assert room.end(1, [1], bar_ms=5000)[0] == Reply.HEALING
+    assert listed(room) == []
+    assert not room.client.exists(room._keys["done"])
+
+
+def test_a_place_of_an_earlier_line_is_barred_also_while_the_room_heals(room: ScriptedRoom) -> None:
+    room.declare(RoomSettings())
+    room.control("reset")
+    room.client.hset(room._keys["state"], "run_id", "another process")
+    assert room.end(1, [7], bar_ms=5000) == [Reply.OTHER_EPOCH, room.now_ms + 5000]
+    assert listed(room) == [("1-7", room.now_ms + 5000)]
+    assert room.end(1, [8]) == [Reply.OTHER_EPOCH, 0]
+    assert len(listed(room)) == 1
+
+
 def test_what_is_told_again_neither_shortens_a_bar_nor_revives_one(room: ScriptedRoom) -> None:
-    _, until_ms = bar(room, 5000, "1-1")
+    room.declare(RoomSettings())
+    _, until_ms = bar(room, 5000, 1)
     told = ["1-1", until_ms - 1000, "1-2", room.now_ms, "1-3", room.now_ms + 500]
     room.run("bar_again", {"barred": BARRED}, {"bars": told})
     assert listed(room) == [("1-3", room.now_ms + 500), ("1-1", until_ms)]

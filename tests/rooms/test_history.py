@@ -167,8 +167,7 @@ def test_counted_rooms_also_know_who_gave_up(room: ScriptedRoom) -> None:
 def test_whoever_an_operator_sends_away_has_not_given_up(room: ScriptedRoom) -> None:
     room.declare(RoomSettings(max_active=1))
     room.join(2)
-    args = {"heal_ms": 500, "epoch": 1, "who": "ada", "positions": [1, 2]}
-    room.run("leave", {**keys.room_keys("default"), "audit": keys.room_audit("default")}, args)
+    room.end(1, [1, 2], "ada")
     write(room)
     assert newest(room).abandoned == 0
 

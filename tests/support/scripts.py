@@ -84,9 +84,14 @@ class ScriptedRoom:
 
     def leave(self, epoch: int, position: int) -> list[Any]:
         """`[0, how many were there to leave, seq]`, or the refusal."""
-        args = {"heal_ms": HEAL_MS, "epoch": epoch, "who": "", "positions": [position]}
-        reply = self.run("leave", self._audited, args)
-        return list(reply) if reply[0] != 0 else [0, len(reply) - 2, reply[1]]
+        reply = self.end(epoch, [position])
+        return list(reply) if reply[0] != 0 else [0, len(reply) - 3, reply[2]]
+
+    def end(self, epoch: int, positions: Sequence[int], who: str = "", bar_ms: int = 0) -> list[Any]:
+        """What the script answers whoever ends visits, and revokes them with `bar_ms`."""
+        args = {"heal_ms": HEAL_MS, "epoch": epoch, "who": who, "bar_ms": bar_ms, "positions": positions}
+        reply: list[Any] = self.run("leave", {**self._audited, "barred": keys.room_barred(self.name)}, args)
+        return reply
 
     def seen(self, epoch: int, position: int, told_ms: int) -> list[Any]:
         reply: list[Any] = self.run("seen", self._keys, {"epoch": epoch, "sightings": [position, told_ms]})
