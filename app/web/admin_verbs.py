@@ -91,8 +91,12 @@ class AuditEntry(Wire):
 
     at: datetime
     who: str
-    action: str
-    before: Any = Field(description="The room's state, or its settings, before.")
+    action: str = Field(
+        description="The verb; `revoke` where visits were ended and their holders kept out, else `end`."
+    )
+    before: Any = Field(
+        description="The room's state, or its settings, before; of `end` and `revoke`, how many visits they ended."
+    )
     after: Any
 
 

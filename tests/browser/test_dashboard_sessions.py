@@ -61,6 +61,7 @@ async def test_who_is_revoked_gets_no_new_place(live: LiveApp, visit: Visit) -> 
     await page.get_by_role("button", name=f"Revoke… {name}").click()
     await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
     await expect(page.locator("#sessions-count")).to_have_text("Nobody is inside.")
+    await expect(page.locator("#audit li").first).to_contain_text("Ada (dashboard) revoked visits")
     async with httpx.AsyncClient(base_url=live.url) as client:
         assert (await client.post("/rooms/concert/join", headers=tickets[0])).status_code == 403
 

@@ -162,6 +162,25 @@ async def test_the_operator_sees_counts_and_ends_sessions(two: Replicas) -> None
     assert (await one.post("/rooms/sale/enter", headers=bearer)).status_code == 200
 
 
+async def test_the_audit_log_tells_a_revoke_from_an_end(two: Replicas) -> None:
+    (one, _), _ = two
+    for _ in range(3):
+        await one.post("/join")
+    for wish in (
+        {"positions": [1]},
+        {"positions": [2, 3], "revoke": True},
+        {"positions": [1], "revoke": True},  # over already, but its holder is kept out from now on
+        {"positions": [2]},  # nobody is there, and nothing done
+    ):
+        assert (await one.post(f"{API}/default/sessions/end", json=wish, headers=ADMIN)).status_code == 200
+    entries = (await one.get(f"{API}/default/audit", headers=ADMIN)).json()["entries"]
+    assert [(entry["who"], entry["action"], entry["before"]) for entry in entries] == [
+        ("ada", "revoke", 0),
+        ("ada", "revoke", 2),
+        ("ada", "end", 1),
+    ]
+
+
 async def test_the_sessions_that_end_last_come_first_when_they_are_asked_for(two: Replicas) -> None:
     (one, _), _ = two
     await one.post(API, json={"room": "sale", "settings": {"maxActive": 9, "sessionSeconds": 60}}, headers=ADMIN)

@@ -27,6 +27,12 @@ local function is_here(state, member)
   return state.counted == 0 or tonumber(member) > state.floor
 end
 
+-- Whoever is kept out stands in the log, also when the visit was over before.
+local function note_act(now, ended)
+  local bars = tonumber(ARGV[4]) > 0
+  if bars or ended > 0 then write_audit(KEYS[10], now, ARGV[3], bars and 'revoke' or 'end', text(ended), 'null') end
+end
+
 local state, now = present_room(tonumber(ARGV[1]))
 if not state then return { -1 } end
 local ended, epoch = {}, tonumber(ARGV[2])
@@ -34,6 +40,7 @@ local ended, epoch = {}, tonumber(ARGV[2])
 -- the holders of its places may yet come with what they keep of them.
 local refused = epoch < state.epoch and { -9, bar_holders(now) } or held_for(state, now, epoch)
 if refused then
+  if refused[1] == -9 then note_act(now, 0) end
   save_state(ROOM.state, state)
   return refused
 end
@@ -48,5 +55,5 @@ for i = 5, #ARGV do
 end
 advance(state, now)
 save_state(ROOM.state, state)
-if #ended > 0 then write_audit(KEYS[10], now, ARGV[3], 'end', text(#ended), 'null') end
+note_act(now, #ended)
 return { 0, barred_until_ms, state.seq, unpack(ended) }

@@ -7,6 +7,7 @@ import { moment } from "./format.js";
 const WORDS = {
   create: "made the room", delete: "deleted the room", change: "changed settings", pause: "paused", resume: "resumed",
   open: "opened", close: "closed", drain: "drains", reset: "reset", admit: "admitted at once", end: "ended visits",
+  revoke: "revoked visits", "vip-codes": "made VIP codes",
 };
 
 const plain = (value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : String(value ?? "–"));
