@@ -19,6 +19,8 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from babel.units import format_unit
 
+from app.web.wishes import MOST_HEADER, wishes
+
 CATALOGUES = Path(__file__).parent / "locale"
 
 LANGUAGES: Mapping[str, str] = {
@@ -39,7 +41,6 @@ LANGUAGES: Mapping[str, str] = {
 }
 """BCP 47 tags, and each language's own name."""
 
-MAX_HEADER = 500
 _PLURAL_SAMPLES = range(200)
 
 
@@ -147,7 +148,7 @@ def choose(chosen: str | None, accept_language: str) -> str:
     """The tag to speak: the visitor's choice when there is such a language, else the browser's best wish."""
     if chosen in LANGUAGES:
         return str(chosen)
-    return _accepted(accept_language[:MAX_HEADER])
+    return _accepted(accept_language[:MOST_HEADER])
 
 
 @cache
@@ -156,21 +157,8 @@ def _by_primary() -> dict[str, str]:
 
 
 def _accepted(header: str) -> str:
-    wishes = []
-    for index, item in enumerate(header.split(",")):
-        tag, *parameters = (part.strip() for part in item.split(";"))
-        quality = 1.0
-        for parameter in parameters:
-            if parameter.startswith("q="):
-                quality = _quality(parameter[2:])
-        wishes.append((-quality, index, tag.lower()))
-    for negated, _, tag in sorted(wishes):
+    for tag, weight in sorted(wishes(header), key=lambda wish: -wish[1]):
         known = _by_primary().get(tag.split("-")[0])
-        if known is not None and negated < 0:
+        if known is not None and weight > 0:
             return known
     return "en"
-
-
-def _quality(text: str) -> float:
-    digits = text.replace(".", "", 1)
-    return float(text) if digits.isascii() and digits.isdigit() else 0.0

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from app.web.addresses import Addresses
 from app.web.operations import services_of
+from app.web.wishes import accepts_gzip
 
 TEMPLATES = Path(__file__).parent / "templates"
 POLICY = (
@@ -69,7 +70,7 @@ def sent(request: Request, page: str, status: int, headers: Mapping[str, str]) -
 
 def accepts_zipped(request: Request) -> bool:
     """Whether the browser takes a compressed page."""
-    return "gzip" in request.headers.get("accept-encoding", "")
+    return accepts_gzip(request.headers.get("accept-encoding", ""))
 
 
 def packed(page: str, *, zipped: bool) -> Packed:

@@ -3,12 +3,14 @@
 import re
 from os import PathLike, stat_result
 
+from starlette.datastructures import Headers
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.web.addresses import STATIC, static_digest
+from app.web.wishes import accepts_gzip
 
 _VERSIONED = re.compile(r"^v-([0-9a-f]{12})/(.+)$")
 
@@ -34,6 +36,17 @@ class VersionedStaticFiles(StaticFiles):
         return response
 
 
+class Compressed(GZipMiddleware):
+    """Compression for those who accept it, which Starlette takes the mere word `gzip` for: also one that refuses it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        given = Headers(scope=scope)
+        headers = [pair for pair in given.raw if pair[0] != b"accept-encoding"]
+        if accepts_gzip(given.get("accept-encoding", "")):
+            headers.append((b"accept-encoding", b"gzip"))
+        await super().__call__({**scope, "headers": headers}, receive, send)
+
+
 def static_files() -> ASGIApp:
     """The static files, compressed for those who accept it."""
-    return GZipMiddleware(VersionedStaticFiles(directory=STATIC), minimum_size=500)
+    return Compressed(VersionedStaticFiles(directory=STATIC), minimum_size=500)

@@ -280,8 +280,38 @@ async def test_the_page_is_compressed_for_those_who_accept_it(client: httpx.Asyn
         raw = b"".join([part async for part in answer.aiter_raw()])
     assert answer.headers["content-encoding"] == "gzip"
     assert b"<!doctype html>" in gzip.decompress(raw)
-    async with client.stream("GET", "/", headers={"Accept-Encoding": "identity"}) as answer:
-        assert "content-encoding" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("wish", "zipped"),
+    [
+        ("gzip, deflate, br, zstd", True),
+        ("br;q=1.0, GZIP;q=0.8", True),
+        ("*", True),
+        ("gzip;q=0.001", True),
+        ("gzip, *;q=0", True),
+        ("", False),
+        ("identity", False),
+        ("br", False),
+        ("gzip;q=0", False),
+        ("gzip ; Q=0.000, br", False),
+        ("*;q=0", False),
+        ("gzip;q=0, *", False),
+        ("identity;q=1, *;q=0", False),
+        ("identity, gzip;q=0.5", False),
+        ("gzip;q=much", False),
+        ("notgzip", False),
+        ("gzip" + " " * 1000, False),
+    ],
+    ids=range(17),
+)
+async def test_nobody_is_sent_a_compressed_page_or_file_who_refuses_it(
+    client: httpx.AsyncClient, wish: str, zipped: bool
+) -> None:
+    for address in ("/", "/admin/sign-in", "/static/wait/main.js"):
+        answer = await client.get(address, headers={"Accept-Encoding": wish})
+        assert (answer.headers.get("content-encoding") == "gzip") is zipped, address
+        assert "accept-encoding" in answer.headers["vary"].lower()
 
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'</script><script>alert(2)</script>"
