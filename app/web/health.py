@@ -85,7 +85,7 @@ async def openapi(request: Request) -> Response:
 async def docs(request: Request) -> Response:
     """The OpenAPI document as a page."""
     documents: Documents = request.app.state.documents
-    policy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'"
+    policy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     headers = {"content-security-policy": policy}
     return Response(documents.page, headers=headers, media_type="text/html; charset=utf-8")
 

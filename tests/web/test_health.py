@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 
+import pytest
+
 from app.settings import Settings
 from tests.support.apps import running_app
 
@@ -14,6 +16,17 @@ async def test_health_and_documents_answer(settings: Settings) -> None:
         assert docs.status_code == 200
         assert "script" not in docs.headers["content-security-policy"]
         assert b"stanchion_store_up" in (await client.get("/metrics")).content
+
+
+@pytest.mark.parametrize(
+    ("address", "framed_by"),
+    [("/docs", "'none'"), ("/admin/sign-in", "'none'"), ("/", "'self'"), ("/rooms/nowhere", "'self'")],
+)
+async def test_no_page_lets_another_site_frame_it(settings: Settings, address: str, framed_by: str) -> None:
+    async with running_app(settings) as (client, _):
+        page = await client.get(address)
+        rules = [rule.strip() for rule in page.headers["content-security-policy"].split(";")]
+        assert f"frame-ancestors {framed_by}" in rules
 
 
 async def test_what_there_is_not_is_a_problem_with_advice(settings: Settings) -> None:
