@@ -15,7 +15,7 @@ from app.services import Services
 from app.tickets.tickets import IssuedTicket, Ticket
 from app.web.cookies import ticket_in_cookies
 from app.web.page_texts import STATES
-from app.web.places import render_place, render_serving
+from app.web.places import render_place, serving_of
 
 DEFAULT_REFRESH_S = 10
 """How soon a page without a place looks again."""
@@ -39,8 +39,7 @@ class PageState:
 
 async def page_state(services: Services, room: Room, cookie_header: bytes) -> PageState:
     """The state for whoever sends this `Cookie` header."""
-    raw = render_serving(room)
-    serving: dict[str, Any] | None = json.loads(raw) if raw else None
+    serving = serving_of(room)
     ticket = await _held_ticket(services, room, ticket_in_cookies(cookie_header, room.name_bytes))
     if serving is None:
         return PageState("away", None, None, DEFAULT_REFRESH_S)

@@ -1,8 +1,10 @@
 """A visitor's place as JSON: what /join and /status answer, written by hand because every poll needs it."""
 
+from collections.abc import Mapping
 from json import dumps
 from math import ceil
 from random import random
+from typing import Any
 
 from app.rooms.estimate import Wait
 from app.rooms.polling import MAX_POLL_S, MIN_POLL_S, poll_after_s
@@ -73,34 +75,41 @@ def render_place(
     return body, int(poll_s) or 1
 
 
-def render_serving(room: Room) -> bytes:
-    """The room's public state: what anybody may know, and a cache may keep for a second."""
+def serving_of(room: Room) -> dict[str, Any] | None:
+    """The room's public state: what anybody may know, and a cache may keep for a second; None before the first look."""
     snapshot = room.snapshot
     if snapshot is None:
-        return b""
+        return None
     due_ms = snapshot.due_in_ms()
     limit = room.settings.max_waiting
-    opens_at_ms = room.opens_at_ms(snapshot)
-    return (
-        b'{"room":"%b","epoch":%d,"version":%d,"serving":%d,"last":%d,"waiting":%d,"windowSize":%d,"windowIntervalSeconds":%g,"nextMoveSeconds":%b,"paused":%b,"closed":%b,"full":%b,"passesOver":%b,"opensAt":%b,"refusal":%b,"stale":%b,"message":%b,"updatedAt":%d}'
-        % (
-            room.name_bytes,
-            snapshot.epoch,
-            snapshot.version,
-            snapshot.edge,
-            snapshot.last,
-            snapshot.waiting,
-            snapshot.size,
-            snapshot.interval_ms / 1000,
-            b"null" if due_ms is None else b"%.1f" % (due_ms / 1000),
-            b"true" if snapshot.paused else b"false",
-            b"true" if snapshot.closed else b"false",
-            b"true" if limit is not None and snapshot.waiting >= max(1, limit) else b"false",
-            b"true" if room.settings.pass_over else b"false",
-            b"null" if opens_at_ms is None else b"%d" % opens_at_ms,
-            dumps(room.settings.refusal).encode(),
-            b"true" if room.stale else b"false",
-            dumps(room.settings.look.message).encode(),
-            snapshot.now_ms,
-        )
-    )
+    return {
+        "room": room.name,
+        "epoch": snapshot.epoch,
+        "version": snapshot.version,
+        "serving": snapshot.edge,
+        "last": snapshot.last,
+        "waiting": snapshot.waiting,
+        "windowSize": snapshot.size,
+        "windowIntervalSeconds": snapshot.interval_ms / 1000,
+        "nextMoveSeconds": None if due_ms is None else round(due_ms / 1000, 1),
+        "paused": snapshot.paused,
+        "closed": snapshot.closed,
+        "full": limit is not None and snapshot.waiting >= max(1, limit),
+        "passesOver": room.settings.pass_over,
+        "opensAt": room.opens_at_ms(snapshot),
+        "refusal": room.settings.refusal,
+        "stale": room.stale,
+        "message": room.settings.look.message,
+        "updatedAt": snapshot.now_ms,
+    }
+
+
+def render_serving(room: Room) -> bytes:
+    """The same as JSON; nothing before the first look."""
+    serving = serving_of(room)
+    return b"" if serving is None else written(serving)
+
+
+def written(serving: Mapping[str, Any]) -> bytes:
+    """A room's public state as JSON, on one line."""
+    return dumps(serving, separators=(",", ":")).encode()

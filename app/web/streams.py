@@ -7,7 +7,6 @@ misses states and gets the newest one as soon as there is room. docs/adr/0012 sa
 """
 
 import asyncio
-import json
 from functools import partial
 from random import uniform
 from typing import Any
@@ -22,7 +21,7 @@ from app.settings import ROOM_NAME_PATTERN
 from app.web.context import SAFE_HEADERS, request_id
 from app.web.hot import HotHandler
 from app.web.operations import Answer, Operation
-from app.web.places import render_serving
+from app.web.places import render_serving, serving_of, written
 from app.web.problems import plain_problem
 from app.web.rooms import unknown_room
 
@@ -127,14 +126,14 @@ class Feed:
         if self._seen[0] is snapshot and self._seen[1] is stale:
             return False
         self._seen = (snapshot, stale)
-        document = render_serving(self.room)
-        if not document:
+        serving = serving_of(self.room)
+        if serving is None:
             return False
-        told = {name: value for name, value in json.loads(document).items() if name not in VOLATILE}
+        told = {name: value for name, value in serving.items() if name not in VOLATILE}
         if told == self._told:
             return False
         self._told = told
-        self._frame = {"type": "http.response.body", "body": b"data: %b\n\n" % document, "more_body": True}
+        self._frame = {"type": "http.response.body", "body": b"data: %b\n\n" % written(serving), "more_body": True}
         return True
 
     async def _push(self, message: Message, streams: set[Stream]) -> None:

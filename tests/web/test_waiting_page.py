@@ -17,8 +17,9 @@ from app.services import Services
 from app.web.languages import language
 from app.web.page_figures import wait_in_words
 from app.web.page_html import templates
-from app.web.page_state import state_key
+from app.web.page_state import page_state, state_key
 from app.web.page_texts import STATES, page_texts
+from app.web.places import render_serving
 from tests.conftest import make_settings
 from tests.support.apps import running_app
 from tests.support.looks import change, look_like
@@ -265,6 +266,25 @@ async def test_files_of_another_release_are_served_but_not_kept(client: httpx.As
 async def test_a_status_that_the_table_does_not_know_is_shown_with_its_message() -> None:
     assert state_key({"status": "levitating"}, {}) == "other"
     assert all(state_key({"status": status}, {}) == status for status in STATES)
+
+
+async def test_the_page_has_what_serving_says_without_reading_it_back(
+    app: tuple[httpx.AsyncClient, Services], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, services = app
+    await look_like(services, {"message": HOSTILE})
+    room = services.rooms.get("default")
+
+    def read_back(*_: object) -> None:
+        raise AssertionError("this was known before it was written")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(json, "loads", read_back)
+        shown = (await page_state(services, room, b"")).serving
+        said = render_serving(room)
+    assert shown is not None
+    assert json.loads(said) == shown
+    assert shown.keys() == (await client.get("/serving")).json().keys()
 
 
 async def test_the_pages_data_cannot_break_out_of_its_element(client: httpx.AsyncClient) -> None:
