@@ -9,7 +9,7 @@ from app.rooms.settings import RoomSettings
 from app.services.rooms_file import read_rooms_file
 from tests.conftest import make_settings
 from tests.deploy.files import manifest
-from tests.support.apps import running_app
+from tests.support.apps import running_app, settled
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
 
@@ -42,7 +42,7 @@ async def test_a_changed_file_is_applied_and_undoes_nothing_an_operator_did(serv
     path.write_text("rooms:\n  sale: {maxActive: 5}\n  gone: {}\n")
     settings = make_settings(redis_url=server.url, refresh_interval=0.05, rooms_file=str(path))
     async with running_app(settings) as (client, services):
-        await eventually(lambda: services.has_snapshot and not services.rooms.get("sale").snapshot.healing)  # type: ignore[union-attr]
+        await eventually(lambda: settled(services))
         await client.post("/admin/api/rooms/sale/pause", headers=ADMIN)
         await client.patch("/admin/api/rooms/sale", json={"settings": {"maxActive": 6}}, headers=ADMIN)
         assert (await client.delete("/admin/api/rooms/gone", headers=ADMIN)).status_code == 204

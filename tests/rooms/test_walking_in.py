@@ -13,7 +13,7 @@ from app.rooms.settings import RoomSettings
 from app.services import Services
 from app.services.visits import Admission, Visitor
 from tests.conftest import make_settings
-from tests.support.apps import running_app
+from tests.support.apps import running_app, settled
 from tests.support.scripts import ScriptedRoom
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
@@ -142,7 +142,7 @@ def test_those_who_walked_in_count_against_the_batch_and_the_rate(room: Scripted
 @asynccontextmanager
 async def service(server: RealServer, **settings: Any) -> AsyncIterator[tuple[Services, Room]]:
     async with running_app(make_settings(redis_url=server.url, refresh_interval=0.05)) as (_, services):
-        await eventually(lambda: services.has_snapshot)
+        await eventually(lambda: settled(services))
         await services.operator.create("sale", RoomSettings(**settings), "test")
         yield services, services.rooms.get("sale")
     with server.client() as direct:

@@ -25,6 +25,12 @@ async def running_app(
             yield client, state["services"]
 
 
+def settled(services: Services) -> bool:
+    """Whether this replica knows every room, and none is being checked any more: joins are answered, nothing is held."""
+    rooms = services.rooms.all()
+    return services.has_snapshot and all(room.snapshot is not None and not room.snapshot.healing for room in rooms)
+
+
 def with_state(app: Application, state: Mapping[str, Any]) -> Any:
     """What a server does for each request: hand it its own copy of the lifespan state."""
 

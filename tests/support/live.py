@@ -12,6 +12,7 @@ from app.services import Services, open_services
 from app.settings import Settings
 from app.web.app import create_app
 from app.web.server import SERVER_OPTIONS
+from tests.support.apps import settled
 from tests.support.servers import free_port
 from tests.support.waiting import eventually
 
@@ -61,9 +62,7 @@ async def live_app(settings: Settings, port: int | None = None, *, with_store: b
     async with serving(app, port) as (url, server):
         services = app.services
         assert services is not None
-        await eventually(
-            lambda: not with_store or (services.has_snapshot and not services.rooms.get("default").snapshot.healing)
-        )  # type: ignore[union-attr]
+        await eventually(lambda: not with_store or settled(services))
         try:
             yield LiveApp(url, services, server)
         finally:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.conftest import make_settings
-from tests.support.apps import running_app
+from tests.support.apps import running_app, settled
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
 
@@ -18,7 +18,7 @@ WISH = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers
 async def client(server: RealServer) -> AsyncIterator[httpx.AsyncClient]:
     settings = make_settings(redis_url=server.url, allowed_origins="https://shop.example", refresh_interval=0.05)
     async with running_app(settings) as (client, services):
-        await eventually(lambda: services.has_snapshot)
+        await eventually(lambda: settled(services))
         yield client
 
 

@@ -11,7 +11,7 @@ import pytest
 from app.rooms.gate import RoomGate
 from app.services import Services
 from tests.conftest import make_settings
-from tests.support.apps import running_app
+from tests.support.apps import running_app, settled
 from tests.support.looks import change
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
@@ -32,7 +32,7 @@ async def app(server: RealServer) -> AsyncIterator[tuple[httpx.AsyncClient, Serv
         redis_url=server.url, rooms="default,concert", window_size=2, window_interval=600, refresh_interval=0.02
     )
     async with running_app(settings) as (client, services):
-        await eventually(lambda: services.has_snapshot and not services.rooms.get("concert").snapshot.healing)  # type: ignore[union-attr]
+        await eventually(lambda: settled(services))
         gate = RoomGate.model_validate({"hosts": ["shop.example", "*.tickets.example:8443"]})
         await change(services, "concert", gate=gate)
         yield client, services
@@ -181,7 +181,7 @@ async def test_a_page_with_scripts_learns_where_to_go_from_entering(client: http
 async def test_under_a_prefix_the_page_leads_to_the_site_around_it_and_links_to_itself(server: RealServer) -> None:
     settings = make_settings(redis_url=server.url, root_path="/_queue", refresh_interval=0.02, window_size=2)
     async with running_app(settings) as (client, services):
-        await eventually(lambda: services.has_snapshot and not services.rooms.get("default").snapshot.healing)  # type: ignore[union-attr]
+        await eventually(lambda: settled(services))
         assert data_of(await client.get("/_queue/rooms/default"))["target"] == "/"
         await client.post("/_queue/rooms/default/join", headers=FORM)
         for prefix in ("/_queue", ""):  # whether the proxy strips it or not

@@ -8,7 +8,7 @@ import pytest
 
 from app.services import Services
 from tests.conftest import make_settings
-from tests.support.apps import running_app
+from tests.support.apps import running_app, settled
 from tests.support.servers import RealServer
 from tests.support.tokens import PASS_PEM, forged_pass
 from tests.support.waiting import eventually
@@ -27,7 +27,7 @@ async def app(server: RealServer) -> AsyncIterator[tuple[httpx.AsyncClient, Serv
         allowed_origins="https://shop.example",
     )
     async with running_app(settings) as (client, services):
-        await eventually(lambda: services.has_snapshot and not services.rooms.get("sale").snapshot.healing)  # type: ignore[union-attr]
+        await eventually(lambda: settled(services))
         yield client, services
 
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.conftest import make_settings
-from tests.support.apps import running_app
+from tests.support.apps import running_app, settled
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
 
@@ -44,7 +44,7 @@ class Reached:
 async def reached(request: pytest.FixtureRequest, server: RealServer) -> AsyncIterator[Reached]:
     settings = make_settings(redis_url=server.url, rooms="default,concert", root_path=ROOT, refresh_interval=0.02)
     async with running_app(settings) as (client, services):
-        await eventually(lambda: services.has_snapshot and not services.rooms.get("concert").snapshot.healing)  # type: ignore[union-attr]
+        await eventually(lambda: settled(services))
         yield Reached(client, stripped=request.param == "stripped")
 
 

@@ -13,7 +13,7 @@ from app.web import pages
 from app.web.page_html import Packed
 from app.web.shared_pages import MAX_PAGES, SharedPages
 from tests.conftest import make_settings
-from tests.support.apps import running_app
+from tests.support.apps import running_app, settled
 from tests.support.looks import look_like
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
@@ -33,7 +33,7 @@ async def app(server: RealServer) -> AsyncIterator[App]:
     """A service with two rooms."""
     settings = make_settings(redis_url=server.url, rooms="default,concert", refresh_interval=0.02)
     async with running_app(settings) as served:
-        await eventually(lambda: served[1].has_snapshot and not served[1].rooms.get("concert").snapshot.healing)
+        await eventually(lambda: settled(served[1]))
         yield served
 
 

@@ -10,9 +10,10 @@ import httpx
 import pytest
 
 from tests.conftest import make_settings
-from tests.support.apps import running_app
+from tests.support.apps import running_app, settled
 from tests.support.servers import RealServer
 from tests.support.shown import PAGES, ROOT, Request, commands_of, request_of
+from tests.support.waiting import eventually
 
 ADMIN = {"Authorization": "Bearer admin-token-for-tests"}
 OPEN_END = ("/events",)
@@ -65,7 +66,8 @@ class Reader:
 @pytest.mark.parametrize("page", WITH_REQUESTS)
 async def test_the_requests_of_a_page_succeed_in_their_order(server: RealServer, page: str) -> None:
     settings = make_settings(redis_url=server.url, processing_time_ms=1, grab_seconds=0.01)
-    async with running_app(settings) as (client, _):
+    async with running_app(settings) as (client, services):
+        await eventually(lambda: settled(services))
         for room in ("sale", "concert"):  # what the pages have made with `stanchion rooms create`
             (
                 await client.post("/admin/api/rooms", headers=ADMIN, json={"room": room, "settings": {}})

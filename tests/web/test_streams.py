@@ -17,7 +17,7 @@ from app.settings import Settings
 from app.web.app import Application, create_app
 from app.web.streams import LOOK_EVERY_S
 from tests.conftest import make_settings
-from tests.support.apps import with_state
+from tests.support.apps import settled, with_state
 from tests.support.replicas import Replica
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
@@ -110,7 +110,7 @@ async def crowd_of(
         assert state is not None
         services: Services = state["services"]
         services.rooms._clock = SystemClock()  # the streams' second is the test's; the rooms are looked at all the time
-        await eventually(lambda: services.has_snapshot and not services.rooms.get("default").snapshot.healing)  # type: ignore[union-attr]
+        await eventually(lambda: settled(services))
         served = with_state(app, state)
         transport = httpx.ASGITransport(served)
         async with (
@@ -164,7 +164,7 @@ class HandClock(SystemClock):
     """A clock whose seconds pass when the test says so."""
 
     def __init__(self) -> None:
-        self.passed_s = 1000.0
+        self.passed_s = super().monotonic_s()
 
     def monotonic_s(self) -> float:
         return self.passed_s

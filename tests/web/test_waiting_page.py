@@ -21,7 +21,7 @@ from app.web.page_state import page_state, state_key
 from app.web.page_texts import STATES, page_texts
 from app.web.places import render_serving
 from tests.conftest import make_settings
-from tests.support.apps import running_app
+from tests.support.apps import running_app, settled
 from tests.support.looks import change, look_like
 from tests.support.servers import RealServer
 from tests.support.tokens import forged
@@ -37,7 +37,7 @@ async def app(server: RealServer) -> AsyncIterator[tuple[httpx.AsyncClient, Serv
         redis_url=server.url, rooms="default,concert", window_size=2, window_interval=600, refresh_interval=0.02
     )
     async with running_app(settings) as (client, services):
-        await eventually(lambda: services.has_snapshot and not services.rooms.get("concert").snapshot.healing)  # type: ignore[union-attr]
+        await eventually(lambda: settled(services))
         yield client, services
 
 
