@@ -12,9 +12,9 @@ from app.rooms.rooms import SCRIPTS
 from app.services import Services
 from app.store import keys
 from tests.conftest import make_settings
-from tests.support.apps import running_app
+from tests.support.apps import running_app, settled
 from tests.support.servers import RealServer
-from tests.support.waiting import eventually
+from tests.support.waiting import SLACK_S, eventually
 
 ADMIN = {"Authorization": "Bearer admin-token-for-tests", "X-Operator": "ada"}
 API = "/admin/api/rooms"
@@ -28,7 +28,7 @@ async def two(server: RealServer) -> AsyncIterator[Replicas]:
         settings = make_settings(redis_url=server.url, refresh_interval=0.05)
         replicas = [await stack.enter_async_context(running_app(settings)) for _ in range(2)]
         for _, services in replicas:
-            await eventually(lambda: services.has_snapshot and not services.rooms.get("default").snapshot.healing)  # type: ignore[union-attr]  # noqa: B023
+            await eventually(lambda: settled(services))  # noqa: B023
         yield replicas
     with server.client() as direct:
         direct.flushall()
@@ -43,7 +43,7 @@ async def test_a_room_made_on_one_replica_is_served_by_all_within_a_second(two: 
     async def joined() -> bool:
         return (await other.post("/rooms/sale/join")).status_code == 200
 
-    await eventually(joined, within_s=1)
+    await eventually(joined, within_s=1 + SLACK_S)
     again = await one.post(API, json={"room": "sale"}, headers=ADMIN)
     assert again.status_code == 409
 
@@ -52,7 +52,7 @@ async def test_a_change_is_in_force_everywhere_within_a_second(two: Replicas) ->
     (one, _), (_, services) = two
     changed = await one.patch(f"{API}/default", json={"settings": {"ratePerMinute": 120}}, headers=ADMIN)
     assert changed.json()["settings"]["ratePerMinute"] == 120
-    await eventually(lambda: services.rooms.get("default").settings.rate_per_minute == 120, within_s=1)
+    await eventually(lambda: services.rooms.get("default").settings.rate_per_minute == 120, within_s=1 + SLACK_S)
     version = changed.json()["settingsVersion"]
     stale = {"settings": {"maxActive": 5}, "expectedVersion": version - 1}
     assert (await one.patch(f"{API}/default", json=stale, headers=ADMIN)).status_code == 409
@@ -73,7 +73,7 @@ async def test_a_deleted_room_is_gone_everywhere_and_its_tickets_hold_in_no_late
     async def gone() -> bool:
         return (await other.get("/rooms/sale/serving")).status_code == 404
 
-    await eventually(gone, within_s=1)
+    await eventually(gone, within_s=1 + SLACK_S)
     assert (await one.post(API, json={"room": "sale"}, headers=ADMIN)).status_code == 201
     old = await one.get("/rooms/sale/status", headers={"Authorization": f"Bearer {ticket}"})
     assert old.json()["status"] == "reset"

@@ -17,7 +17,7 @@ from tests.conftest import make_settings
 from tests.support.apps import running_app
 from tests.support.scripts import ScriptedRoom
 from tests.support.servers import RealServer
-from tests.support.waiting import eventually
+from tests.support.waiting import SLACK_S, eventually
 
 HOUR_MS = 3_600_000
 
@@ -207,11 +207,11 @@ async def test_whatever_ends_a_visit_is_known_to_every_replica_within_a_second(
 ) -> None:
     async with replica(server) as (one, here), replica(server) as (_, there):
         ending, staying = await inside(one, here), await inside(one, here)
-        await eventually(lambda: there.marks.get(staying.position), within_s=5)
+        await eventually(lambda: there.marks.get(staying.position), within_s=5 + SLACK_S)
         assert counts(there, ending)
         await end(one, ending)
-        await eventually(lambda: not counts(there, ending), within_s=1)
-        await eventually(lambda: not counts(here, ending), within_s=1)
+        await eventually(lambda: not counts(there, ending), within_s=1 + SLACK_S)
+        await eventually(lambda: not counts(here, ending), within_s=1 + SLACK_S)
         assert counts(there, staying) == (end is not reset)
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from app.services import Services
 from tests.conftest import make_settings
-from tests.support.apps import running_app
+from tests.support.apps import running_app, settled
 from tests.support.servers import RealServer
 from tests.support.tokens import PASS_PEM, forged_pass
-from tests.support.waiting import eventually
+from tests.support.waiting import SLACK_S, eventually
 
 PERSON_SECRET = "a-secret-of-the-site-that-is-long-enough"
 ADMIN = {"Authorization": "Bearer admin-token-for-tests"}
@@ -21,7 +21,7 @@ ADMIN = {"Authorization": "Bearer admin-token-for-tests"}
 async def app(server: RealServer) -> AsyncIterator[tuple[httpx.AsyncClient, Services]]:
     settings = make_settings(redis_url=server.url, rooms="default,sale", refresh_interval=0.05, pass_key=PASS_PEM)
     async with running_app(settings) as (client, services):
-        await eventually(lambda: services.has_snapshot and not services.rooms.get("sale").snapshot.healing)  # type: ignore[union-attr]
+        await eventually(lambda: settled(services))
         yield client, services
 
 
@@ -120,7 +120,7 @@ async def test_an_operator_revokes_too(client: httpx.AsyncClient) -> None:
     async def refused() -> bool:
         return not await lets_through(client, token)
 
-    await eventually(refused, within_s=1)
+    await eventually(refused, within_s=1 + SLACK_S)
     assert (await client.post("/rooms/sale/join", headers=bearer)).status_code == 403
 
 
@@ -167,7 +167,7 @@ async def test_without_a_good_pass_no_visit_is_ended(
 async def test_what_a_trusted_proxy_passes_on_may_have_come_from_a_page_elsewhere(server: RealServer) -> None:
     settings = make_settings(redis_url=server.url, rooms="default,sale", trusted_proxies="127.0.0.1")
     async with running_app(settings) as (client, services):
-        await eventually(lambda: services.has_snapshot and not services.rooms.get("sale").snapshot.healing)  # type: ignore[union-attr]
+        await eventually(lambda: settled(services))
         _, token = await inside(client)
         returned = {"Cookie": f"__Host-stanchion-pass-sale={token}", "X-Forwarded-Proto": "https"}
         ended = await end(client, {**returned, "Origin": "https://payments.example", "Sec-Fetch-Site": "cross-site"})
