@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from pathlib import Path
 
 from app.worker import GiveUp, Handlers, Task, TryLater
 
@@ -29,6 +30,14 @@ async def sleep(task: Task) -> None:
 async def long(task: Task) -> str:
     await asyncio.sleep(task.payload)
     return "slept"
+
+
+@work.handles("until")
+async def until(task: Task) -> str:
+    """As long as the test likes: until there is a file of this path."""
+    while not Path(task.payload).exists():
+        await asyncio.sleep(0.02)
+    return "seen"
 
 
 @work.handles("hopeless")

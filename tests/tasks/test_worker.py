@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def replica(server: RealServer, start_replica: Callable[..., Replica]) -> Replica:
-    return start_replica(server.url, OPEN_ROUTES="tasks", TASK_BACKOFF="0", TASK_LEASE="1.5")
+    return start_replica(server.url, OPEN_ROUTES="tasks", TASK_BACKOFF="0")
 
 
 @asynccontextmanager
@@ -48,7 +48,7 @@ async def finished(client: TaskClient, task_id: str, status: str = "completed") 
         task = await client.call("GET", f"/task/{task_id}")
         return task if task["status"] == status else None
 
-    found: dict[str, Any] = await eventually(check)
+    found: dict[str, Any] = await eventually(check, within_s=20)
     return found
 
 
@@ -96,8 +96,8 @@ async def test_a_result_that_cannot_be_sent_fails_its_own_task_and_no_other(repl
 
 async def test_a_worker_that_was_given_types_it_cannot_handle_does_not_start(replica: Replica) -> None:
     worker = worker_process(replica, "--types", "double,unheard-of")
-    assert await asyncio.to_thread(worker.wait, 15) == 2
-    assert "--types: there is no handler for unheard-of" in replica.log_path.with_suffix(".worker").read_text()
+    assert await asyncio.to_thread(worker.wait, 30) == 2
+    assert "--types: there is no handler for unheard-of" in worker_log(replica)
 
 
 async def test_an_answer_that_is_no_json_is_refused_by_name() -> None:
@@ -109,7 +109,7 @@ async def test_an_answer_that_is_no_json_is_refused_by_name() -> None:
 
 async def test_a_worker_keeps_the_lease_of_a_long_task_by_itself(replica: Replica) -> None:
     async with working(replica) as (client, _):
-        [task_id] = await client.enqueue("default", [a_task("long", 3)])
+        [task_id] = await client.enqueue("default", [a_task("long", 5, leaseSeconds=3.5)])
         task = await finished(client, task_id)
         assert (task["attempts"], task["leaseExpiries"]) == (1, 0)
 
@@ -121,14 +121,30 @@ def worker_process(replica: Replica, *options: str, **env: str) -> subprocess.Po
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
 
 
-async def test_sigterm_lets_work_finish_and_hands_back_what_does_not(replica: Replica) -> None:
-    worker = worker_process(replica, "--concurrency", "2", "--grace", "0.7")
+def worker_log(replica: Replica) -> str:
+    return replica.log_path.with_suffix(".worker").read_text()
+
+
+async def in_hand(replica: Replica, *task_ids: str) -> None:
+    """Until the worker process has these tasks: the service leases a task before its worker has heard of it."""
+
+    def started() -> bool:
+        lines = [line for line in worker_log(replica).splitlines() if "task_started" in line]
+        return all(any(task_id in line for line in lines) for task_id in task_ids)
+
+    await eventually(started, within_s=30)
+
+
+async def test_sigterm_lets_work_finish_and_hands_back_what_does_not(replica: Replica, tmp_path: Path) -> None:
+    worker = worker_process(replica, "--concurrency", "2", "--grace", "3")
     try:
         async with TaskClient(replica.url) as client:
-            short, long = await client.enqueue("default", [a_task("long", 0.5), a_task("long", 60)])
-            await eventually(lambda: _processing(client, 2))
+            soon = tmp_path / "soon"
+            short, long = await client.enqueue("default", [a_task("until", str(soon)), a_task("long", 60)])
+            await in_hand(replica, short, long)
             worker.send_signal(signal.SIGTERM)
-            assert await asyncio.to_thread(worker.wait, 15) == 0
+            soon.touch()
+            assert await asyncio.to_thread(worker.wait, 30) == 0
             assert (await client.call("GET", f"/task/{short}"))["status"] == "completed"
             handed_back = await client.call("GET", f"/task/{long}")
             assert (handed_back["state"], handed_back["attempts"], handed_back["leaseExpiries"]) == ("ready", 0, 0)
@@ -137,18 +153,16 @@ async def test_sigterm_lets_work_finish_and_hands_back_what_does_not(replica: Re
         worker.wait()
 
 
-async def _processing(client: TaskClient, count: int) -> bool:
-    return bool((await client.stats("default"))["processing"] == count)
-
-
-async def test_a_killed_workers_task_is_done_by_another(replica: Replica) -> None:
+async def test_a_killed_workers_task_is_done_by_another(replica: Replica, tmp_path: Path) -> None:
     first = worker_process(replica)
     try:
         async with TaskClient(replica.url) as client:
-            [task_id] = await client.enqueue("default", [a_task("long", 1.2)])
-            await eventually(lambda: _processing(client, 1))
+            soon = tmp_path / "soon"
+            [task_id] = await client.enqueue("default", [a_task("until", str(soon), leaseSeconds=2)])
+            await in_hand(replica, task_id)
             first.kill()
             first.wait()
+            soon.touch()
             async with working(replica):
                 task = await finished(client, task_id)
             assert (task["worker"], task["attempts"], task["leaseExpiries"], task["retries"]) == ("w1", 2, 1, 0)
@@ -159,11 +173,11 @@ async def test_a_killed_workers_task_is_done_by_another(replica: Replica) -> Non
 
 async def test_a_worker_outlives_its_service(server: RealServer, start_replica: Callable[..., Replica]) -> None:
     replica = start_replica(server.url, OPEN_ROUTES="tasks")
-    async with working(replica) as (client, _):
-        [task_id] = await client.enqueue("default", [a_task("long", 0.6)])
-        await eventually(lambda: _processing(client, 1))
+    async with working(replica) as (client, worker):
+        [task_id] = await client.enqueue("default", [a_task("long", 0.6, leaseSeconds=120)])
+        await eventually(lambda: worker._running)  # the service leases a task before its worker has heard of it
         replica.kill()
-        start_replica(server.url, OPEN_ROUTES="tasks", PORT=str(replica.port))
+        await asyncio.to_thread(start_replica, server.url, OPEN_ROUTES="tasks", PORT=str(replica.port))
         assert (await finished(client, task_id))["attempts"] == 1
 
 
