@@ -15,12 +15,24 @@ OpenLocks = Callable[..., Awaitable[LockService]]
 
 
 @pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hand-over may stay unconfirmed, and a replica unheard, for longer than any machine stands still.
+
+    For tests of the order: who cannot confirm within a second is passed over, and stands at the old place again.
+    """
+    monkeypatch.setattr("app.locks.scripts.CONFIRM_MS", 30_000)
+    monkeypatch.setattr("app.locks.scripts.ALIVE_MS", 60_000)
+
+
+@pytest.fixture
 async def open_locks(server: RealServer) -> AsyncIterator[OpenLocks]:
     """Open the lock service of one more replica."""
     async with AsyncExitStack() as stack:
         count = 0
 
-        async def open_one(url: str = server.url, *, listen: bool = True, max_waiters: int = 1000) -> LockService:
+        async def open_one(
+            url: str = server.url, *, listen: bool = True, note: bool = True, max_waiters: int = 1000
+        ) -> LockService:
             nonlocal count
             count += 1
             metrics = Metrics()
@@ -28,7 +40,8 @@ async def open_locks(server: RealServer) -> AsyncIterator[OpenLocks]:
             locks = LockService(store, metrics, f"replica{count}", keep_ms=600_000, max_waiters=max_waiters)
             if listen:
                 run_in_background(stack, "lock-channel", locks.listen)
-            run_in_background(stack, "lock-list", locks.note_held)
+            if note:
+                run_in_background(stack, "lock-list", locks.note_held)
             stack.push_async_callback(locks.aclose)
             return locks
 

@@ -6,6 +6,7 @@ It checks nothing by itself: that its writes are safe although it may freeze any
 import sys
 import time
 import uuid
+from pathlib import Path
 
 import httpx
 import redis
@@ -23,10 +24,11 @@ return 1
 """
 
 
-def main(url: str, resource_port: int, until_s: float) -> None:
+def main(url: str, resource_port: int, enough: Path) -> None:
+    """Work until there is a file `enough`."""
     resource = redis.Redis(port=resource_port, decode_responses=True, socket_timeout=60)
     http = httpx.Client(timeout=60)
-    while time.time() < until_s:
+    while not enough.exists():
         taken = http.post(f"{url}/locks/lock-set", json={"leaseMs": 300, "waitMs": 20_000})
         if taken.status_code != 201:
             continue
@@ -43,4 +45,4 @@ def main(url: str, resource_port: int, until_s: float) -> None:
         http.delete(f"{url}/locks/lock-set", headers={"X-Lock-Token": grant["token"]})
 
 
-main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
+main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

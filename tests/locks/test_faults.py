@@ -39,10 +39,12 @@ async def held_until_free(client: httpx.AsyncClient, url: str, within_s: float) 
     await eventually(free, within_s=within_s)
 
 
-def test_no_fenced_update_is_lost_while_holders_freeze(server: RealServer, start_replica: StartReplica) -> None:
+def test_no_fenced_update_is_lost_while_holders_freeze(
+    server: RealServer, start_replica: StartReplica, tmp_path: Path
+) -> None:
     replica = start_replica(server.url, **OPEN)
-    worker = Path(__file__).parent / "lock_set_worker.py"
-    command = [sys.executable, str(worker), replica.url, str(server.port), str(time.time() + 6)]
+    worker, enough = Path(__file__).parent / "lock_set_worker.py", tmp_path / "enough"
+    command = [sys.executable, str(worker), replica.url, str(server.port), str(enough)]
     acknowledged: list[str] = []
     refused: list[str] = []
     frozen = threading.Semaphore(1)
@@ -67,6 +69,10 @@ def test_no_fenced_update_is_lost_while_holders_freeze(server: RealServer, start
     try:
         for watcher in watchers:
             watcher.start()
+        began_s = time.monotonic()
+        while (for_s := time.monotonic() - began_s) < 45 and not (for_s > 6 and len(acknowledged) > 5 and refused):
+            time.sleep(0.05)
+        enough.touch()
         for watcher in watchers:
             watcher.join(60)
     finally:
@@ -101,7 +107,7 @@ async def test_no_two_calls_overlap_while_replicas_are_killed(server: RealServer
     heavy = PROFILES["heavy"]
     shape = Profile(1000, heavy.concurrency, heavy.first_id, heavy.last_id)
     with running_upstream(handler) as upstream:
-        env = {**OPEN, "LOCK_UPSTREAM_URL": upstream + "/{id}", "LOCK_LEASE": "2"}
+        env = {**OPEN, "LOCK_UPSTREAM_URL": upstream + "/{id}", "LOCK_LEASE": "4"}
         replicas = [start_replica(server.url, **env) for _ in range(3)]
         done = 0
 
@@ -193,7 +199,7 @@ async def test_a_frozen_replica_keeps_its_place_once_it_is_back(
 
 async def test_clients_that_hang_up_at_any_moment_hold_nothing(server: RealServer, start_replica: StartReplica) -> None:
     """Only who hangs up with the answer to its `POST /locks` already on the wire holds on, and no longer than its lease."""
-    replicas = [start_replica(server.url, **OPEN, PROCESSING_TIME_MS="3", LOCK_LEASE="30") for _ in range(2)]
+    replicas = [start_replica(server.url, **OPEN, PROCESSING_TIME_MS="3", LOCK_LEASE="300") for _ in range(2)]
     async with client_of() as client:
 
         async def hang_up(number: int) -> None:
@@ -213,7 +219,7 @@ async def test_clients_that_hang_up_at_any_moment_hold_nothing(server: RealServe
 
         for _ in range(3):
             await asyncio.gather(*(hang_up(number) for number in range(60)))
-            await held_until_free(client, f"{replicas[0].url}/locks/x", within_s=10)
+            await held_until_free(client, f"{replicas[0].url}/locks/x", within_s=30)
         assert (await client.get(f"{replicas[0].url}/request/x")).status_code == 200
 
 
@@ -260,5 +266,5 @@ async def test_a_replica_that_is_stopped_gives_its_locks_up(server: RealServer, 
 
         await eventually(held)
         stopping.signal(signal.SIGTERM)
-        await held_until_free(client, f"{other.url}/locks/x", within_s=10)
+        await held_until_free(client, f"{other.url}/locks/x", within_s=30)
         await asyncio.gather(holder, return_exceptions=True)

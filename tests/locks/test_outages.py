@@ -13,8 +13,10 @@ from tests.locks.conftest import OpenLocks
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("patient")
 
-def wanted(lock_id: str = "x", *, lease_ms: int = 20_000, wait_ms: int = 60_000) -> Wanted:
+
+def wanted(lock_id: str = "x", *, lease_ms: int = 60_000, wait_ms: int = 120_000) -> Wanted:
     return Wanted(lock_id, lease_ms, wait_ms)
 
 
@@ -71,7 +73,7 @@ async def test_a_store_that_forgot_everything_gets_the_line_back_in_order_and_hi
     own_server: RealServer, open_locks: OpenLocks
 ) -> None:
     replicas = [await open_locks(own_server.url) for _ in range(2)]
-    first = await replicas[0].acquire(wanted(lease_ms=500))
+    first = await replicas[0].acquire(wanted())
     blocker = await replicas[1].acquire(wanted("other"))
     order: list[int] = []
     tasks = await queue_up(replicas[:1], 10, order)
