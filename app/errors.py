@@ -46,6 +46,16 @@ class StoreUnavailable(StanchionError):
         super().__init__(message, retry_after_s=2)
 
 
+class StateUnreadable(StoreUnavailable):
+    """The store answers, but holds something there that we have not written: another type, or what should be a number.
+
+    To whoever can do without the store it is as good as away.
+    """
+
+    kind = "state-unreadable"
+    title = "The stored state cannot be read"
+
+
 class InvalidInput(StanchionError):
     """The request is malformed; `errors` in `extra` may name each field."""
 

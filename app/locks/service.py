@@ -15,6 +15,7 @@ from app.errors import (
     LockLost,
     LockWaitRanOut,
     StanchionError,
+    StateUnreadable,
     StoreUnavailable,
 )
 from app.locks.held import HeldLocks
@@ -239,6 +240,7 @@ _REASONS: dict[type[BaseException], str] = {
     Conflict: "other_limit",
     LockWaitRanOut: "wait_ran_out",
     StoreUnavailable: "store_away",
+    StateUnreadable: "store_away",
 }
 
 

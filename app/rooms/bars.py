@@ -39,7 +39,8 @@ class Bars:
         left_ms: float = self.left_ms(epoch, position, now_ms)
         if left_ms <= 0:
             client, name = self._store.client, self._keys["barred"]
-            left_ms = (await self._store.command(lambda: client.zscore(name, f"{epoch}-{position}")) or 0) - now_ms
+            until_ms = await self._store.command(lambda: client.zscore(name, f"{epoch}-{position}"), about=[name])
+            left_ms = (until_ms or 0) - now_ms
         if left_ms > 0:
             raise barred(left_ms / 1000)
 

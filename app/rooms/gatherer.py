@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from app.clock import Clock
-from app.errors import JoinsHeld, NotFound, RoomFull, StanchionError, StoreUnavailable, TooManyJoins
+from app.errors import JoinsHeld, NotFound, RoomFull, StanchionError, StateUnreadable, StoreUnavailable, TooManyJoins
 from app.rooms.gathering import Gathering
 from app.rooms.polling import MAX_POLL_S
 from app.rooms.replies import barred, check, held
@@ -119,7 +119,9 @@ class JoinGatherer:
         return self._gathering.ask(_Waiting(ticket_id, idempotency_key, deadline_s, guest))
 
     async def _places(self, batch: list[_Waiting]) -> list[Place | StanchionError]:
-        return _places(batch, await self._ask(batch))
+        reply = await self._ask(batch)
+        with self._store.reading(*_special_keys(self._room, batch)):
+            return _places(batch, reply)
 
     async def _ask(self, batch: list[_Waiting]) -> list[Any]:
         """The store's reply, held while the room heals, asked for again once after a quick failure."""
@@ -129,7 +131,7 @@ class JoinGatherer:
             **keys.room_keys(self._room),
             "operation": keys.room_operation(self._room, op_id),
             "barred": keys.room_barred(self._room),
-            "special": [key for _, entry in special for key in entry.keys(self._room)],
+            "special": _special_keys(self._room, batch),
         }
         args: Values = {
             "count": len(batch),
@@ -151,6 +153,8 @@ class JoinGatherer:
                 if left_s <= 0:
                     raise error if isinstance(error, JoinsHeld) else held(1.0) from error
                 await asyncio.sleep(min(HOLD_STEP_S, left_s))
+            except StateUnreadable:
+                raise
             except StoreUnavailable:
                 if repeated or self._clock.monotonic_s() - started_s > RETRY_WITHIN_S:
                     raise
@@ -159,6 +163,10 @@ class JoinGatherer:
                 self.on_given(reply[2], reply[3] + reply[7] - 1)
                 self.on_edge(reply[2], reply[4], reply[6])
                 return reply
+
+
+def _special_keys(room: str, batch: list[_Waiting]) -> list[str]:
+    return [key for entry in batch if entry.special for key in entry.keys(room)]
 
 
 def _places(batch: list[_Waiting], reply: list[Any]) -> list[Place | StanchionError]:

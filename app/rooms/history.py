@@ -6,8 +6,10 @@ polls to report. A room that stands empty and does not change is left alone.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from app.errors import StateUnreadable
 from app.rooms.room import Room
 from app.rooms.rooms import SCRIPTS, Rooms
 from app.rooms.series import EVERY_MS, KEEP, SMOOTH_MS, Point, Rates, Sample, parse_sample, series
@@ -81,10 +83,11 @@ class History:
         Raises:
             StoreUnavailable: the store did not answer.
         """
-        now_ms, *samples = await self._store.run(
-            SCRIPTS["samples"], {"history": keys.room_history(name)["history"]}, {"count": KEEP}
-        )
-        return [point for point in series(_parse(samples), now_ms) if point.at_ms > since_ms]
+        key = keys.room_history(name)["history"]
+        now_ms, *samples = await self._store.run(SCRIPTS["samples"], {"history": key}, {"count": KEEP})
+        with self._store.reading(key):
+            parsed = _parse(samples)
+        return [point for point in series(parsed, now_ms) if point.at_ms > since_ms]
 
     async def rates(self) -> dict[str, Rates]:
         """How every room moves just now.
@@ -104,8 +107,9 @@ class History:
                 if isinstance(reply, Exception):
                     continue
                 now_ms, *samples = reply
-                points = series(_parse(samples), now_ms)
-                rates[room.name] = points[-1].rates if points else Rates()
+                with suppress(StateUnreadable), self._store.reading(keys.room_history(room.name)["history"]):
+                    points = series(_parse(samples), now_ms)
+                    rates[room.name] = points[-1].rates if points else Rates()
         return rates
 
 

@@ -15,6 +15,7 @@ from app.store import Store, keys
 
 VERBS = ("pause", "resume", "open", "close", "drain", "reset")
 SESSIONS_PAGE = 500
+AUDIT_PARTS = ("at", "who", "action", "before", "after")
 
 
 @dataclass(frozen=True)
@@ -179,14 +180,17 @@ class Operator:
         args = {"offset": offset, "count": count, "latest": int(latest)}
         reply = check(name, await self._store.run(SCRIPTS["sessions"], room.keys, args))
         _, _, epoch, sessions, turns, front, *page = reply
-        triples = (tuple(int(part) for part in item.decode().split(":")) for item in page)
-        return SessionList(epoch, sessions, turns, front, tuple(SessionSeen(*triple) for triple in triples))
+        with self._store.reading(room.keys["sessions"]):
+            rows = tuple(SessionSeen(*(int(part) for part in item.decode().split(":"))) for item in page)
+        return SessionList(epoch, sessions, turns, front, rows)
 
     async def audit(self, name: str, count: int) -> list[dict[str, Any]]:
         """What operators did, newest first; also of a room that is gone."""
-        client = self._store.client
-        entries = await self._store.command(lambda: client.lrange(keys.room_audit(name), 0, count - 1))
-        return [json.loads(entry) for entry in entries]
+        client, key = self._store.client, keys.room_audit(name)
+        entries = await self._store.command(lambda: client.lrange(key, 0, count - 1), about=[key])
+        with self._store.reading(key):
+            found = [json.loads(entry) for entry in entries]
+            return [{part: entry[part] for part in AUDIT_PARTS} | {"at": int(entry["at"])} for entry in found]
 
     async def note(self, name: str, action: str, who: str, what: dict[str, Any]) -> None:
         """Write into the audit log what changes nothing in the room itself."""
@@ -202,7 +206,8 @@ class Operator:
         """See a room as it is now, so that an answer shows what was just done."""
         reply = await self._store.run_many([room.look(tick=False, leading=False)])
         if not isinstance(reply[0], Exception) and reply[0][0] == Reply.OK:
-            room.take(reply[0])
+            with self._store.reading(*room.keys.values()):
+                room.take(reply[0])
 
     async def _enlist(self, name: str, expected: str, state: str) -> None:
         reply = await self._store.run(

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.clock import Clock
+from app.errors import StateUnreadable
 from app.logs import get_logger
 from app.rooms.bars import Bars
 from app.rooms.estimate import PaceKeeper, Wait, wait_by_batches, wait_by_pace, wait_until_open, wait_without_pace
@@ -54,6 +55,8 @@ class Room:
         """How often visitors have asked this replica for their place."""
         self.stale = True
         """Whether the last refresh failed: answers come from memory, and the room's clock stands still."""
+        self.unreadable = False
+        """Whether the last refresh failed because the store holds something else there."""
         self._clock = clock
         self._heard_s = clock.monotonic_s()
         self.keys = keys.room_keys(name)
@@ -190,10 +193,14 @@ class Room:
             args["run_id"] = run_id
         return Call(self._scripts["tick" if tick or counted else "observe"], self._look_keys, args)
 
+    def missed(self, error: Exception) -> None:
+        """A look has failed: what is known is not up to date."""
+        self.stale, self.unreadable = True, isinstance(error, StateUnreadable)
+
     def take(self, reply: list[Any]) -> None:
         """Merge what a look brought back."""
-        self._heard_s = self._clock.monotonic_s()
         look = parse_look(self.name, reply)
+        self._heard_s = self._clock.monotonic_s()
         seen = look.snapshot
         self.snapshot, behind = merge(self.snapshot, seen, self._asked_highest)
         self._pace.note(self.snapshot)
@@ -212,7 +219,7 @@ class Room:
         healing_unreported = seen.healing and seen.heal_from_ms != self._reported_heal_ms
         self._must_report = behind or healing_unreported
         self._heal_seen_ms = seen.heal_from_ms
-        self.stale = False
+        self.stale = self.unreadable = False
 
     def _take_settings(self, text: str, version: int) -> None:
         try:

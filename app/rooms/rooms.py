@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from app.clock import Clock
-from app.errors import NotFound, StoreUnavailable
+from app.errors import NotFound, StateUnreadable, StoreUnavailable
 from app.logs import get_logger
 from app.rooms.directory import Directory
 from app.rooms.replies import Reply
@@ -64,8 +64,11 @@ class Rooms:
 
     @property
     def ready(self) -> bool:
-        """Whether every declared room has been seen, with all that is known of its visits."""
-        return all(room.caught_up for room in self._rooms.values() if room.declared is not None)
+        """Whether every declared room has been seen, with all that is known of its visits.
+
+        One that cannot be read keeps nobody from the others.
+        """
+        return all(room.caught_up or room.unreadable for room in self._rooms.values() if room.declared is not None)
 
     def declare(self, declared: Mapping[str, RoomSettings]) -> None:
         """Take over what the rooms file says now; rooms that it no longer names go on as they are."""
@@ -85,7 +88,8 @@ class Rooms:
 
         Between two looks at everything, the leader looks at what is due.
 
-        One room's trouble, such as a cluster's node that is away, is not the others'.
+        One room's trouble, such as a cluster's node that is away, is not the others'. Where the store holds what
+        cannot be read, it is not away, but the room stands still.
 
         Raises:
             SomeRoomsAway: that happened.
@@ -105,8 +109,9 @@ class Rooms:
             raise
         if everything:
             self._looked_all_s = now_s
-        if failures:
-            raise SomeRoomsAway from failures[0]
+        away = [error for error in failures if not isinstance(error, StateUnreadable)]
+        if away:
+            raise SomeRoomsAway from away[0]
 
     def next_due_s(self) -> float:
         """Seconds until something is due in some room, for whoever ticks; at most a refresh period."""
@@ -131,7 +136,7 @@ class Rooms:
         replies = await self._store.run_many([room.look(tick=False, leading=False) for room in fresh])
         for room, reply in zip(fresh, replies, strict=True):
             if not isinstance(reply, Exception) and reply[0] == Reply.OK:
-                room.take(reply)
+                self._take_look(room, reply)
 
     async def _read_directory(self) -> None:
         [reply] = await self._store.run_many([self.directory.look(self._served())], purpose="background")
@@ -223,15 +228,25 @@ class Rooms:
             if isinstance(reply, Exception):
                 if not room.stale and not isinstance(reply, StoreUnavailable):
                     log.error("room_cannot_be_looked_at", room=room.name, exc_info=reply)
-                room.stale = True
+                room.missed(reply)
                 failures.append(reply)
             elif reply[0] == Reply.NO_SUCH_ROOM:
                 log.warning("room_lost_by_the_store", room=room.name)
                 if room.declared is not None or room.snapshot is not None:
                     self._declared.discard(room.name)
-            else:
-                room.take(reply)
+            elif (error := self._take_look(room, reply)) is not None:
+                failures.append(error)
         return failures
+
+    def _take_look(self, room: Room, reply: list[Any]) -> StateUnreadable | None:
+        """Take over one look; the error, if no sense can be made of what the store holds."""
+        try:
+            with self._store.reading(*room.keys.values()):
+                room.take(reply)
+        except StateUnreadable as error:
+            room.missed(error)
+            return error
+        return None
 
     async def _which_server(self) -> bytes:
         """The server's run id, asked for once where there is one server."""

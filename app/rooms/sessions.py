@@ -101,8 +101,8 @@ class Sessions:
         Raises:
             StoreUnavailable: that cannot be known now.
         """
-        client, members = self._store.client, [str(position) for position in positions]
-        scores = await self._store.ask(lambda: client.zmscore(self._keys["sessions"], members))
+        client, key, members = self._store.client, self._keys["sessions"], [str(position) for position in positions]
+        scores = await self._store.ask(lambda: client.zmscore(key, members), about=[key])
         return [None if score is None else int(score) for score in scores]
 
     async def leave(self, epoch: int, position: int) -> None:

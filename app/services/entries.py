@@ -46,17 +46,16 @@ class Entries:
         if not 0 < len(code) <= MAX_CODE:
             return None
         client, key = self._store.client, keys.room_entry(room.name, _digest(code))
-        kept = await self._store.ask(lambda: client.getdel(key))
+        kept = await self._store.ask(lambda: client.getdel(key), about=[key])
         if kept is None:
             return None
-        text = kept.decode() if isinstance(kept, bytes) else str(kept)
-        epoch, position, expires_s, made_for = text.split(":", 3)
+        with self._store.reading(key):
+            *numbers, made_for = kept.decode().split(":", 3)
+            epoch, position, expires_s = map(int, numbers)
         now_s = int(self._clock.unix_s())
-        if made_for != host or int(expires_s) <= now_s:
+        if made_for != host or expires_s <= now_s:
             return None
-        return self._passes.issue(
-            room=room.name, epoch=int(epoch), position=int(position), issued_s=now_s, expires_s=int(expires_s)
-        )
+        return self._passes.issue(room=room.name, epoch=epoch, position=position, issued_s=now_s, expires_s=expires_s)
 
 
 def _digest(code: str) -> str:

@@ -77,6 +77,17 @@ PERMANENT = re.compile(
     re.DOTALL,
 )
 
+_SCHEMA = [
+    (re.compile(re.sub(r"[A-Z]{2,}|\bP\b", ".+", re.escape(name)), re.DOTALL), kind)
+    for name, kind in re.findall(r"^    (stanchion:\S+) +(hash|list|string|zset) ", __doc__ or "", re.MULTILINE)
+]
+
+
+def type_of(key: str) -> str:
+    """What a key should hold, as the schema above says and the server calls it; '' for none of ours."""
+    return next((kind for pattern, kind in _SCHEMA if pattern.fullmatch(key)), "")
+
+
 KEYRING = PREFIX + "keyring"
 PASS_KEYRING = PREFIX + "pass-keyring"
 ROOMS_INDEX = PREFIX + "{rooms}:index"

@@ -7,35 +7,21 @@ one gets the text, which also teaches it (after a restart, a failover or a SCRIP
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha1
 from typing import Any, Literal, TypeVar
 
-from redis.exceptions import (
-    BusyLoadingError,
-    ClusterError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisClusterException,
-    ResponseError,
-    SlotNotCoveredError,
-    TryAgainError,
-)
-from redis.exceptions import (
-    ConnectionError as RedisConnectionError,
-)
-from redis.exceptions import (
-    TimeoutError as RedisTimeoutError,
-)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, SlotNotCoveredError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from app.errors import OutcomeUnknown, StoreUnavailable
+from app.errors import OutcomeUnknown, StateUnreadable, StoreUnavailable
 from app.logs import get_logger
 from app.metrics import Metrics
 from app.store.connect import MAX_CONNECTIONS, REQUEST_TIMEOUT_S, Connections, connect
+from app.store.reply_errors import Unreadables, away_error, explained, is_unreadable
 from app.store.scripts import Script, Values
 
 log = get_logger(__name__)
@@ -52,22 +38,6 @@ QUIET_S = 2.0
 
 _Prepared = tuple[str, str, list[Any]]
 """Digest, text, and packed keys and arguments of one call."""
-
-_AWAY = (
-    RedisConnectionError,
-    RedisTimeoutError,
-    BusyLoadingError,
-    ReadOnlyError,
-    OutOfMemoryError,
-    NoPermissionError,
-    ClusterError,
-    SlotNotCoveredError,
-    TryAgainError,
-    OSError,
-    TimeoutError,
-)
-_AWAY_PREFIXES = ("NOREPLICAS", "UNBLOCKED", "MISCONF", "BUSY", "WRONGTYPE", "ACL failure in script", "Protocol error")
-"""Of errors that redis-py has no class of their own for. The last is what somebody is told who has not said the password."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +59,7 @@ class Store:
         self._rendered: dict[str, tuple[str, str]] = {}
         self._under_way: set[asyncio.Future[Any]] = set()
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._unreadables = Unreadables()
         self._is_away = False
         self._noticed_s = 0.0
         self._round_trips = {purpose: metrics.round_trips.labels(purpose) for purpose in ("request", "background")}
@@ -126,11 +97,12 @@ class Store:
 
         Raises:
             StoreUnavailable: the outcome is unknown.
+            StateUnreadable: its keys hold something that it cannot read.
         """
         packed = script.pack(keys, args)
         digest, text = self._render(script)
         self._round_trips[purpose].inc()
-        return await self.command(lambda: self._eval(digest, text, packed))
+        return await self.command(lambda: self._eval(digest, text, packed), about=_keys_of(packed))
 
     async def _eval(self, digest: str, text: str, packed: Sequence[Any]) -> Any:
         if self._node_of(packed) is None:
@@ -183,18 +155,30 @@ class Store:
             return reply
 
         self._round_trips["request"].inc()
-        return await self.command(confirmed, limit_s=None)
+        return await self.command(confirmed, limit_s=None, about=_keys_of(packed))
 
-    async def ask(self, do: Callable[[], Awaitable[T]]) -> T:
+    async def ask(self, do: Callable[[], Awaitable[T]], *, about: Sequence[str] = ()) -> T:
         """One plain command of a request, counted as the round trip that it is; else as `command`."""
         self._round_trips["request"].inc()
-        return await self.command(do)
+        return await self.command(do, about=about)
+
+    @contextmanager
+    def reading(self, *names: str) -> Iterator[None]:
+        """Make sense of what came out of these keys.
+
+        Raises:
+            StateUnreadable: it makes none.
+        """
+        try:
+            yield
+        except (ValueError, TypeError, LookupError) as error:
+            raise self._unreadable(names, f"{type(error).__name__}: {error}") from error
 
     async def run_many(self, calls: Sequence[Call], *, purpose: Purpose = "request") -> list[Any]:
         """Run several scripts in one round trip per node; replies in the order of the calls.
 
-        An error stands in its place as the exception, so that one room's trouble is not another's: the
-        script's own, or a `StoreUnavailable` where one node of a cluster did not answer.
+        An error stands in its place as the exception, so that one room's trouble is not another's: a
+        `StateUnreadable`, or a `StoreUnavailable` where one node of a cluster did not answer.
 
         Raises:
             StoreUnavailable: no node answered; any of the calls may or may not have run.
@@ -213,12 +197,18 @@ class Store:
         for i in groups.pop(None, ()):
             replies[i] = SlotNotCoveredError("no node of the cluster serves this key")
         await self._all_or_late([self._eval_group(prepared, places, replies) for places in groups.values()])
-        away = [error for reply in replies if (error := _away(reply)) is not None]
+        away = [error for reply in replies if (error := away_error(reply)) is not None]
         if len(away) == len(replies):
             raise away[0]
         if away:
             self._count(away[0])
-        return [reply if _away(reply) is None else StoreUnavailable() for reply in replies]
+        return [self._told(reply, packed) for reply, (_, _, packed) in zip(replies, prepared, strict=True)]
+
+    def _told(self, reply: Any, packed: list[Any]) -> Any:
+        """A reply of several as its caller is told it."""
+        if away_error(reply) is not None:
+            return StoreUnavailable()
+        return self._unreadable(_keys_of(packed), str(reply)) if is_unreadable(reply) else reply
 
     async def _all_or_late(self, works: Sequence[Coroutine[Any, Any, None]]) -> None:
         """Do it all at once; what one of several nodes is too slow for goes on with nobody waiting."""
@@ -245,7 +235,7 @@ class Store:
             try:
                 answers: list[Any] = await pipe.execute(raise_on_error=False)
             except Exception as error:
-                if _away(error) is None:
+                if away_error(error) is None:
                     raise
                 answers = [error] * len(places)
             for i, answer in zip(places, answers, strict=True):
@@ -261,15 +251,18 @@ class Store:
         nodes = self.client.nodes_manager.slots_cache.get(self.client.keyslot(packed[1]))
         return str(nodes[0].name) if nodes else None
 
-    async def command(self, do: Callable[[], Awaitable[T]], *, limit_s: float | None = REQUEST_LIMIT_S) -> T:
+    async def command(
+        self, do: Callable[[], Awaitable[T]], *, limit_s: float | None = REQUEST_LIMIT_S, about: Sequence[str] = ()
+    ) -> T:
         """Do something with `client`, apart from the caller's cancellation, and translate its errors.
 
         A redis-py call that is cancelled in mid-reply may leave its connection out of step, so the work runs
         in a task of its own and only the waiting for it is cancelled. The waiting ends after `limit_s` seconds
-        in any case (`None`: when the work does), however many steps of the work are slow.
+        in any case (`None`: when the work does), however many steps of the work are slow. `about` names the keys.
 
         Raises:
             StoreUnavailable: the store cannot be reached, is loading, read-only, or too slow.
+            StateUnreadable: the keys hold something else than they should.
         """
         task = asyncio.ensure_future(self._work(do, limit_s))
         self._under_way.add(task)
@@ -280,10 +273,14 @@ class Store:
         except BaseException as error:
             if not task.done():
                 task.add_done_callback(_swallow)
-            if isinstance(error, asyncio.CancelledError) or (away := _away(error)) is None:
+            if isinstance(error, asyncio.CancelledError):
                 raise
-            self._notice(away)
-            raise StoreUnavailable from error
+            if (away := away_error(error)) is not None:
+                self._notice(away)
+                raise StoreUnavailable from error
+            if is_unreadable(error):
+                raise self._unreadable(about, str(error)) from error
+            raise
         if self._is_away and time.monotonic() - self._noticed_s > QUIET_S:
             self._is_away = False
             log.info("store_is_back")
@@ -321,6 +318,15 @@ class Store:
         await asyncio.gather(*self._under_way, return_exceptions=True)
         await self._connections.aclose()
 
+    def _unreadable(self, names: Sequence[str], reason: str) -> StateUnreadable:
+        """The error for the caller; who may repair it finds the keys in the log, written down while nobody waits."""
+        if self._unreadables.is_news(names, time.monotonic()):
+            telling = asyncio.ensure_future(self._unreadables.tell(self.client, names, reason))
+            self._under_way.add(telling)
+            telling.add_done_callback(self._under_way.discard)
+            telling.add_done_callback(_swallow)
+        return explained(names)
+
     def _notice(self, error: BaseException) -> None:
         """The store is away: say so once until it has answered everything for a while.
 
@@ -345,13 +351,9 @@ class Store:
         return self._rendered[key]
 
 
-def _away(reply: object) -> BaseException | None:
-    """The reply, when it is an error that says the store cannot do it now, rather than that it was asked wrongly."""
-    if isinstance(reply, _AWAY) or (isinstance(reply, ResponseError) and str(reply).startswith(_AWAY_PREFIXES)):
-        return reply
-    if isinstance(reply, RedisClusterException) and reply.__cause__ is not None:
-        return reply  # none of the nodes answered; without a cause it is a mistake in the call
-    return None
+def _keys_of(packed: Sequence[Any]) -> list[str]:
+    """The keys of a call: they stand behind their number."""
+    return [str(name) for name in packed[1 : 1 + packed[0]]]
 
 
 def _swallow(task: "asyncio.Future[Any]") -> None:

@@ -20,6 +20,7 @@ PROBLEM_TYPE = "application/problem+json"
 STATUS_BY_KIND: dict[str, int] = {
     "internal": 500,
     "store-unavailable": 503,
+    "state-unreadable": 503,
     "invalid-input": 400,
     "too-large": 413,
     "not-found": 404,

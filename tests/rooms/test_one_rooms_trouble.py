@@ -1,9 +1,11 @@
 """What goes wrong with one room's data, or with the node of a cluster that has it, is not the other rooms' trouble."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from app.services import Services
 from app.store import keys
@@ -15,6 +17,7 @@ from tests.support.waiting import SLACK_S, eventually
 
 ROOMS = ("default", "concert", "matinee", "late-show")
 QUICK = {"rooms": ",".join(ROOMS), "window_size": 1, "window_interval": 0.5, "refresh_interval": 0.05}
+ADMIN = {"Authorization": "Bearer admin-token-for-tests"}
 App = tuple[httpx.AsyncClient, Services]
 
 
@@ -38,28 +41,105 @@ async def moves_on(app: App, room: str) -> None:
     await eventually(lambda: services.rooms.get(room).snapshot.edge >= second["position"], within_s=2 + 2 * SLACK_S)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(
-    "key", [keys.room_keys("concert")["state"], keys.room_keys("concert")["windows"]], ids=["state", "windows"]
-)
-async def test_a_room_whose_key_holds_something_else_is_stale_and_the_others_go_on(
-    app: App, server: RealServer, key: str
+CONCERT = keys.room_keys("concert")
+Plant = Callable[[Any], None]
+GARBAGE: dict[str, tuple[str, Plant]] = {
+    "state-of-another-type": (CONCERT["state"], lambda store: store.set(CONCERT["state"], "not ours")),
+    "windows-of-another-type": (CONCERT["windows"], lambda store: store.set(CONCERT["windows"], "not ours")),
+    "bars-of-another-type": (keys.room_barred("concert"), lambda store: store.set(keys.room_barred("concert"), "no")),
+    "no-number": (CONCERT["state"], lambda store: store.hset(CONCERT["state"], "last", "many")),
+    "infinite": (CONCERT["state"], lambda store: store.hset(CONCERT["state"], "edge", "inf")),
+    "no-window": (CONCERT["windows"], lambda store: store.zadd(CONCERT["windows"], {"not ours": 10**9})),
+    "no-position": (CONCERT["done"], lambda store: store.zadd(CONCERT["done"], {"not ours": 10**16})),
+    "no-visitor": (CONCERT["done"], lambda store: store.zadd(CONCERT["sessions"], {"not ours": 1})),
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+async def test_a_room_whose_keys_hold_something_else_is_stale_and_the_others_go_on(
+    app: App, server: RealServer, garbage: str
 ) -> None:
     client, services = app
-    with server.client() as direct:
-        kept = direct.dump(key) if direct.exists(key) else None
+    key, plant = GARBAGE[garbage]
+    with server.client() as direct, capture_logs() as lines:
         await eventually(lambda: well(services) == list(ROOMS))
-        direct.set(key, "not ours")
+        plant(direct)
         await eventually(lambda: services.rooms.get("concert").stale)
         for room in ("default", "matinee", "late-show"):
             await moves_on(app, room)
         await eventually(lambda: set(well(services)) >= {"default", "matinee", "late-show"})
         assert services.housekeeping.live_replicas == 1
-        refused = await client.post("/rooms/concert/join")
-        assert refused.status_code == 503, refused.text
-        assert refused.headers["retry-after"]
-        direct.delete(key)
-    del kept
+        assert (await client.get("/readyz?strict")).status_code == 200, "the store is not away"
+        told = [line for line in lines if line["event"] == "state_unreadable"]
+        assert len(told) == 1, "in a minute"
+        assert key in told[0]["keys"]
+        assert not [line for line in lines if "exc_info" in line]
+        direct.delete(*CONCERT.values(), keys.room_barred("concert"))
+        await eventually(lambda: well(services) == list(ROOMS))
+    assert (await client.post("/rooms/concert/join")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        lambda store: store.set(CONCERT["state"], "not ours"),
+        lambda store: store.hset(CONCERT["state"], "last", "many"),
+        lambda store: store.hset(CONCERT["state"], "limits", "{not ours"),
+    ],
+    ids=["another-type", "no-number", "no-limits"],
+)
+async def test_whoever_asks_something_of_such_a_room_is_told_what_is_the_matter(
+    app: App, server: RealServer, plant: Plant
+) -> None:
+    client, services = app
+    ticket = {"Authorization": f"Bearer {(await client.post('/rooms/concert/join')).json()['token']}"}
+    with server.client() as direct, capture_logs() as lines:
+        plant(direct)
+        for verb, headers in (("join", {}), ("enter", ticket), ("renew", ticket), ("join", {"Idempotency-Key": "a"})):
+            refused = await client.post(f"/rooms/concert/{verb}", headers=headers)
+            assert refused.status_code == 503, refused.text
+            assert refused.headers["retry-after"]
+            problem = refused.json()
+            assert problem["type"] == "urn:stanchion:problem:state-unreadable"
+            assert "'concert'" in problem["detail"]
+        assert (await client.get("/rooms/concert/status", headers=ticket)).json()["position"] == 1, "from memory"
+        refused = await client.post("/admin/api/rooms/concert/admit", json={"count": 1}, headers=ADMIN)
+        assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
+        await eventually(lambda: any(line["event"] == "state_unreadable" for line in lines))
+        assert not [line for line in lines if "exc_info" in line]
+        assert (await client.post("/rooms/default/join")).status_code == 200
+        direct.delete(*CONCERT.values())
     await eventually(lambda: well(services) == list(ROOMS))
+
+
+async def test_what_operators_look_at_may_be_unreadable_too(app: App, server: RealServer) -> None:
+    client, services = app
+    await client.post("/rooms/concert/join")
+    with server.client() as direct:
+        await eventually(lambda: services.history._leads())
+        for key in (keys.room_audit("concert"), keys.room_history("concert")["history"]):
+            direct.lpush(key, "not ours")
+            direct.expire(key, 600)
+        for what in ("audit", "history"):
+            refused = await client.get(f"/admin/api/rooms/concert/{what}", headers=ADMIN)
+            assert (refused.status_code, refused.json()["type"]) == (503, "urn:stanchion:problem:state-unreadable")
+            assert (await client.get(f"/admin/api/rooms/default/{what}", headers=ADMIN)).status_code == 200
+        rates = await services.history.rates()
+        assert "default" in rates and "concert" not in rates
+
+
+async def test_a_replica_is_ready_though_one_of_its_rooms_cannot_be_read(server: RealServer) -> None:
+    with server.client() as direct:
+        direct.set(CONCERT["state"], "not ours")
+        async with running_app(make_settings(redis_url=server.url, **QUICK)) as (client, services):
+            await eventually(lambda: services.has_snapshot)
+            assert (await client.get("/readyz")).status_code == 200
+            assert (await client.post("/rooms/matinee/join")).status_code == 200
+            assert (await client.post("/rooms/concert/join")).status_code == 503
+            assert (await client.get("/rooms/concert/serving")).status_code == 503
+            direct.delete(CONCERT["state"])
+            await eventually(lambda: well(services) == list(ROOMS))
+        direct.flushall()
 
 
 async def test_settings_that_this_release_does_not_know_keep_no_room_from_going_on(

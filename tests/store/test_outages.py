@@ -153,14 +153,6 @@ def ask_for_none(client: Any) -> None:
     client.config_set("min-replicas-to-write", "0")
 
 
-def put_something_else(client: Any) -> None:
-    client.hset("n", "a", "b")
-
-
-def take_it_away(client: Any) -> None:
-    client.delete("n")
-
-
 Step = Callable[[Any], None]
 
 
@@ -170,9 +162,8 @@ Step = Callable[[Any], None]
         (fill_up, make_room),
         (forbid_writing, allow_writing),
         (ask_for_copies, ask_for_none),
-        (put_something_else, take_it_away),
     ],
-    ids=["full", "without-the-right", "without-copies", "wrong-type"],
+    ids=["full", "without-the-right", "without-copies"],
 )
 async def test_a_server_that_will_not_do_it_now_is_away_until_it_does(
     own_server: RealServer, add: Script, begin: Step, end: Step

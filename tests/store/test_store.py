@@ -9,9 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
+from structlog.testing import capture_logs
 
-from app.errors import StoreUnavailable
-from app.store import Call, Script, Store
+from app.errors import StateUnreadable, StoreUnavailable
+from app.store import Call, Script, Store, keys
+from app.store.reply_errors import is_unreadable
 from tests.store.conftest import opened
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
@@ -71,6 +73,55 @@ async def test_one_scripts_error_stands_in_its_place_and_spoils_no_other(any_sto
     assert replies == [1, 2, 4, 5]
     with pytest.raises(ResponseError, match="NOTHING"):
         await any_store.run(add, {"counter": "{tag-2}:n"}, {"count": 0})
+
+
+async def test_a_key_of_another_type_is_named_once_and_is_no_outage(any_store: Store, add: Script) -> None:
+    await any_store.command(lambda: any_store.client.rpush("{tag-2}:n", "not ours"))
+    with capture_logs() as lines:
+        replies = await any_store.run_many(calls(add, 5))
+        assert isinstance(replies.pop(2), StateUnreadable)
+        assert replies == [1, 2, 4, 5]
+        for _ in range(3):
+            with pytest.raises(StateUnreadable):
+                await any_store.run(add, {"counter": "{tag-2}:n"}, {"count": 1})
+        with pytest.raises(StateUnreadable):
+            await any_store.command(lambda: any_store.client.incr("{tag-2}:n"), about=["{tag-2}:n"])
+        await eventually(lambda: [(line["event"], line.get("keys")) for line in lines] == [NAMED])
+    await any_store.command(lambda: any_store.client.delete("{tag-2}:n"))
+    assert await any_store.run(add, {"counter": "{tag-2}:n"}, {"count": 1}) == 1
+
+
+NAMED = ("state_unreadable", ["{tag-2}:n"])
+
+
+def test_what_cannot_be_read_is_told_by_the_error_and_not_by_the_key() -> None:
+    inside = " script: 0123456789abcdef0123456789abcdef01234567, on @user_script:7."
+    for text in (
+        "WRONGTYPE Operation against a key holding the wrong kind of value",
+        "WRONGTYPE Operation against a key holding the wrong kind of value" + inside,
+        "value is not an integer or out of range",
+        "user_script:7: attempt to compare nil with number" + inside,
+        "user_script:7: attempt to compare nil with number script: on @user_script:7.",
+    ):
+        assert is_unreadable(ResponseError(text)), text
+    for error in (
+        ResponseError("unknown command 'ZMSCORE'"),
+        ResponseError("NOTHING to count"),
+        ValueError("WRONGTYPE"),
+    ):
+        assert not is_unreadable(error)
+
+
+def test_the_schema_names_the_type_of_every_key() -> None:
+    room = {part: keys.type_of(name) for part, name in keys.room_keys("late-show").items()}
+    assert room == {"state": "hash"} | dict.fromkeys(keys.ROOM_PARTS[1:], "zset")
+    assert keys.type_of(keys.room_audit("a_b")) == "list"
+    assert keys.type_of(keys.room_identity("sale", "x" * 32)) == "string"
+    assert keys.type_of(keys.ROOMS_INDEX) == "hash"
+    assert keys.type_of(keys.task("mails", "1")) == "hash"
+    assert keys.type_of(keys.task_queue("mails", "ready:1:send")) == "zset"
+    assert keys.type_of(keys.lock_keys("a{b}:c")["fence"]) == "string"
+    assert keys.type_of("somebody:elses") == ""
 
 
 async def test_more_calls_at_once_than_connections_wait_for_their_turn(any_store: Store, echo: Script) -> None:

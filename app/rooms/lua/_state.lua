@@ -56,7 +56,12 @@ local function load_state(key)
   if not values[1] then return nil end
   local state = {}
   for i = 1, #FIELDS do
-    local value = i <= NUMBERS and (tonumber(values[i]) or 0) or values[i] or ''
+    local value = values[i] or ''
+    if i <= NUMBERS then
+      value = tonumber(values[i] or 0)
+      -- A zero in its place would begin the line again. Infinity is a number to Lua, but not when taken from itself.
+      if not value or value - value ~= 0 then error('the field ' .. FIELDS[i] .. ' of ' .. key .. ' is no number') end
+    end
     state[FIELDS[i]] = value
     values[i] = value
   end
