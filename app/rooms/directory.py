@@ -35,7 +35,7 @@ class Directory:
 
     def take(self, reply: list[Any]) -> bool:
         """Take over the list; whether it has changed."""
-        _, version, *flat = reply
+        _, _, version, *flat = reply
         if (
             version < self.version
         ):  # asked for before what is known by now: the store never answers with less than was known

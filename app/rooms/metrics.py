@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from app.clock import Clock
 from app.rooms.rooms import Rooms
 
 
 class RoomsCollector(Collector):
     """Gauges and counters of every room, as this replica last saw it."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Rooms, clock: Clock) -> None:
         self._rooms = rooms
+        self._clock = clock
 
     def collect(self) -> Iterator[Metric]:
         gauges = {
@@ -48,6 +50,11 @@ class RoomsCollector(Collector):
                 gauge.add_metric((room.name,), getattr(room.snapshot, name))
             heals.add_metric((room.name,), room.snapshot.heals)
             gaps.add_metric((room.name,), room.snapshot.gap_total)
+        yield GaugeMetricFamily(
+            "stanchion_clock_off_seconds",
+            "How far the store's clock is ahead of this machine's, where they are too far apart; else 0.",
+            self._clock.store_ahead_s,
+        )
         yield from gauges.values()
         yield stale
         yield heals

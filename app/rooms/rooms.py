@@ -163,6 +163,15 @@ class Rooms:
                 self.generation += 1
                 log.info("room_found", room=name)
 
+    def _take_time(self, now_ms: int, took_s: float) -> None:
+        """Set this replica's clock by the store's, where they are far apart."""
+        if self._clock.hear(now_ms / 1000, took_s):
+            log.warning(
+                "clock_set_by_the_store",
+                off_by_s=round(self._clock.store_ahead_s, 1),
+                hint="this machine and the store's do not have the same time; the store's counts here",
+            )
+
     async def _declare(self) -> list[Exception]:
         """Make what is missing; what went wrong."""
         if all(name in self._declared for name in self._rooms):
@@ -202,13 +211,16 @@ class Rooms:
         calls: list[Call] = [self.directory.look(self._served())] if everything else []
         run_id = await self._which_server() if len(rooms) >= MANY_ROOMS else b""
         calls += [room.look(tick=self._should_tick(room, leading), leading=leading, run_id=run_id) for room in rooms]
+        asked_s = self._clock.monotonic_s()
         replies, failures = await self._run(calls), []
+        took_s = self._clock.monotonic_s() - asked_s
         if everything:
             listed = replies.pop(0)
             if isinstance(listed, Exception):
                 failures.append(listed)
             else:
                 self._take_directory(listed)
+                self._take_time(listed[1], took_s)
         failures += self._take_looks(rooms, replies)
         for _ in range(MOST_PAGES):
             behind = [room for room in self.all() if room.snapshot is not None and not (room.caught_up or room.stale)]

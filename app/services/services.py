@@ -101,7 +101,7 @@ async def open_services(
         tickets = Tickets(ring, clock, deployment=settings.deployment, ttl_s=settings.ticket_ttl)
         passes = Passes(pass_ring, clock, deployment=settings.deployment)
         rooms = Rooms(declared_rooms(settings), store, clock, settings.refresh_interval)
-        metrics.registry.register(RoomsCollector(rooms))
+        metrics.registry.register(RoomsCollector(rooms, clock))
         leader = Leader(replica_id, store, clock)
         tasks = open_tasks(stack, store, settings, metrics.tasks, replica_id, lambda: services.draining)
         visits = Visits(tickets, passes, clock)

@@ -283,10 +283,10 @@ async def test_a_refused_secret_is_not_repeated(two: Replicas) -> None:
 
 def test_an_answer_that_was_asked_for_before_a_room_came_does_not_take_it_away_again() -> None:
     directory = Directory(SCRIPTS)
-    assert directory.take([0, 5, b"sale", b"live:2"])
-    assert not directory.take([0, 4, b"sale", b"gone:2"])
+    assert directory.take([0, 0, 5, b"sale", b"live:2"])
+    assert not directory.take([0, 0, 4, b"sale", b"gone:2"])
     assert (directory.live(), directory.gone(), directory.version) == (["sale"], [], 5)
-    assert directory.take([0, 6, b"sale", b"gone:2"])
+    assert directory.take([0, 0, 6, b"sale", b"gone:2"])
     assert directory.gone() == ["sale"]
 
 
