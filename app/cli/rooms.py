@@ -176,11 +176,13 @@ def reset(
 
 
 @rooms.command()
-def admit(room: Name, count: Annotated[int, typer.Argument(help="How many.", min=1, max=1000)]) -> None:
+def admit(room: Name, count: Annotated[int, typer.Argument(help="How many.", min=1, max=100_000)]) -> None:
     """Let the next few in at once, whatever the pace."""
     with operator_api() as api:
         answer = api.call("POST", f"/admin/api/rooms/{room}/admit", json={"count": count})
-    Console().print(f"Let in: [bold]{answer['admitted']}[/bold]")
+    admitted = answer["admitted"]
+    fewer = "" if admitted == count else f" of {count}: no more waited, or the capacity is used up"
+    Console().print(f"Let in: [bold]{admitted}[/bold]{fewer}")
 
 
 @rooms.command()

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.errors import Conflict, InvalidInput
+from app.errors import Conflict, InvalidInput, JoinsHeld, NotFound, StoreUnavailable
 from app.rooms.replies import Reply, check
 from app.rooms.room import Room
 from app.rooms.rooms import SCRIPTS, Rooms
@@ -15,6 +15,8 @@ from app.store import Store, keys
 
 VERBS = ("pause", "resume", "open", "close", "drain", "reset")
 SESSIONS_PAGE = 500
+ADMIT_STEP = 1000
+"""Let in by one script, which keeps the store for some milliseconds."""
 AUDIT_PARTS = ("at", "who", "action", "before", "after")
 
 
@@ -87,27 +89,58 @@ class Operator:
             await self._enlist(name, "gone", f"gone:{deleted[1]}")
         await self._rooms.refresh_directory()
 
-    async def control(
-        self, name: str, verb: str, who: str, *, expected_epoch: int = 0, count: int = 0
-    ) -> tuple[int, int]:
-        """Carry out a verb (`VERBS`), or `admit` the next `count` at once.
-
-        Returns:
-            The room's epoch, and how many were let in.
+    async def control(self, name: str, verb: str, who: str, *, expected_epoch: int = 0) -> None:
+        """Carry out a verb (`VERBS`).
 
         Raises:
             NotFound: there is no such room.
             Conflict: the epoch is another one; 0 expects any.
-            StoreUnavailable: the outcome is unknown; all but reset and admit may be repeated without harm.
+            StoreUnavailable: the outcome is unknown; all but reset may be repeated without harm.
         """
+        await self._control(name, verb, who, expected_epoch=expected_epoch)
+
+    async def admit(self, name: str, count: int, who: str) -> int:
+        """Let the next `count` in, whatever the pace: in steps, so that requests come in between; how many there were.
+
+        Whatever ends it early, such as a line that is started anew meanwhile, leaves those inside who were let in before.
+
+        Raises:
+            NotFound: there is no such room.
+            JoinsHeld: it heals, and nobody was let in.
+            StoreUnavailable: the outcome is unknown; look before you ask again.
+        """
+        admitted, epoch, more, entry = 0, 0, 1, b""
+        while more and admitted < count:
+            step = min(ADMIT_STEP, count - admitted)
+            try:
+                epoch, let_in, more, entry = await self._control(
+                    name, "admit", who, expected_epoch=epoch, count=step, continues=entry
+                )
+            except StoreUnavailable as error:
+                if admitted == 0:
+                    raise
+                raise StoreUnavailable(
+                    f"{admitted} were let in, and perhaps some more before the store was away; look before you go on."
+                ) from error
+            except (Conflict, JoinsHeld, NotFound):
+                if admitted == 0:
+                    raise
+                break
+            admitted += let_in
+        return admitted
+
+    async def _control(
+        self, name: str, verb: str, who: str, *, expected_epoch: int = 0, count: int = 0, continues: bytes = b""
+    ) -> tuple[int, int, int, bytes]:
+        """One step: the room's epoch, how many were let in, whether more could be, and what stands in the audit log."""
         room = self._rooms.get(name)
         reply = await self._store.run(
             SCRIPTS["control"],
             {**room.keys, "audit": keys.room_audit(name)},
-            {"verb": verb, "expected_epoch": expected_epoch, "who": who, "count": count},
+            {"verb": verb, "expected_epoch": expected_epoch, "who": who, "count": count, "continues": continues},
         )
-        _, epoch, admitted = check(name, reply)
-        return epoch, admitted
+        _, epoch, admitted, more, entry = check(name, reply)
+        return epoch, admitted, more, entry
 
     async def configure(self, name: str, settings: RoomSettings, who: str, *, expected_version: int) -> int:
         """Replace a room's settings, when nobody else has changed them since `expected_version`.

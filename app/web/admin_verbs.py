@@ -13,6 +13,9 @@ from app.web.admin_rooms import ROOM_PATTERN, WHO_HEADER, RoomState, described, 
 from app.web.bodies import NO_STORE, Wire, answer, read_body, read_query
 from app.web.operations import Answer, Operation, services_of
 
+MOST_ADMITTED = 100_000
+"""At once: a second's work."""
+
 
 class VerbWish(Wire):
     """How a verb is meant."""
@@ -25,13 +28,15 @@ class VerbWish(Wire):
 class AdmitWish(Wire):
     """How many to let in."""
 
-    count: int = Field(ge=1, le=1000, description="The next so many, whatever the pace; maxActive still holds.")
+    count: int = Field(
+        ge=1, le=MOST_ADMITTED, description="The next so many, whatever the pace; maxActive still holds."
+    )
 
 
 class Admitted(Wire):
     """What came of it."""
 
-    admitted: int = Field(description="How many were let in.")
+    admitted: int = Field(description="How many were let in: fewer when no more waited, or the capacity is used up.")
 
 
 class EndWish(Wire):
@@ -119,9 +124,7 @@ async def act(request: Request) -> Response:
 async def admit(request: Request) -> Response:
     """Let the next few in at once."""
     wish, services = await read_body(request, AdmitWish), services_of(request)
-    _, admitted = await services.operator.control(
-        request.path_params["room"], "admit", operator_name(request), count=wish.count
-    )
+    admitted = await services.operator.admit(request.path_params["room"], wish.count, operator_name(request))
     return answer(Admitted(admitted=admitted))
 
 

@@ -25,7 +25,7 @@ async def cookies_of(page: Page) -> set[str]:
 
 async def let_one_in(live: LiveApp) -> None:
     """The next in line's turn comes."""
-    await live.services.operator.control("default", "admit", "test", count=1)
+    await live.services.operator.admit("default", 1, "test")
 
 
 async def test_the_page_goes_in_by_itself_when_the_turn_comes_and_to_where_the_visitor_wanted(

@@ -120,7 +120,7 @@ async def test_a_hostile_target_is_never_gone_to(live: LiveApp, visit: Visit, ta
     await fill_line(live, 2)
     page = await visit(f"/?target={quote(target, safe='')}")
     await join(page)
-    await live.services.operator.control("default", "admit", "test", count=1)
+    await live.services.operator.admit("default", 1, "test")
     await shows(page, "active")
     await expect(page.locator("#enter")).to_have_count(0)
     assert await page.evaluate("window.broken") is None

@@ -82,7 +82,7 @@ async def test_a_visitor_waits_on_one_host_and_comes_in_on_the_other(live: LiveA
     await expect(page).to_have_url(re.compile(re.escape(f"{live.url}/rooms/default?target=")))
     await join(page)
     await shows(page, "waiting")
-    await live.services.operator.control("default", "admit", "test", count=1)
+    await live.services.operator.admit("default", 1, "test")
     await inside(page, live, site)
 
 

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 
+from app.errors import StoreUnavailable
 from app.rooms.directory import Directory
 from app.rooms.rooms import SCRIPTS
 from app.services import Services
@@ -146,6 +147,52 @@ async def test_verbs_steer_the_line_and_stand_in_the_audit_log(two: Replicas) ->
     ]
     assert {entry["who"] for entry in entries} == {"ada"}
     assert (entries[0]["before"]["epoch"], entries[0]["after"]["epoch"]) == (1, 2)
+
+
+PACED = {"ratePerMinute": 0.01}
+
+
+@pytest.mark.parametrize("settings", [{"windowSize": 1}, PACED, PACED | {"maxActive": 2600}], ids=range(3))
+async def test_as_many_are_admitted_as_were_asked_for_in_one_act(two: Replicas, settings: dict[str, float]) -> None:
+    (one, services), _ = two
+    await one.post(API, json={"room": "sale", "settings": settings}, headers=ADMIN)
+    room = services.rooms.get("sale")
+    await asyncio.gather(*(room.join(f"ticket-{number}") for number in range(4000)))
+    answers = [await one.post(f"{API}/sale/admit", json={"count": count}, headers=ADMIN) for count in (2500, 100_000)]
+    admitted, rest = (answer.json()["admitted"] for answer in answers)
+    log = (await one.get(f"{API}/sale/audit", headers=ADMIN)).json()["entries"]
+    assert [entry["action"] for entry in log] == ["admit", "admit", "create"]
+    already = log[1]["before"]["edge"]
+    assert (admitted, rest) == (2500, settings.get("maxActive", 4000) - 2500 - already)
+    edges = [(entry["before"]["edge"], entry["after"]["edge"]) for entry in log[:2]]
+    assert edges == [(already + 2500, already + 2500 + rest), (already, already + 2500)]
+
+
+async def test_what_ends_an_admission_early_leaves_those_inside_who_were_let_in(
+    two: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one, services), _ = two
+    room = services.rooms.get("default")
+    await asyncio.gather(*(room.join(f"ticket-{number}") for number in range(2500)))
+    control, steps = services.operator._control, 0
+
+    async def started_anew(*args: object, **more: object) -> object:
+        nonlocal steps
+        steps += 1
+        if steps == 2:
+            await control("default", "reset", "bob")
+        return await control(*args, **more)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(services.operator, "_control", started_anew)
+        answer = await one.post(f"{API}/default/admit", json={"count": 2000}, headers=ADMIN)
+    assert answer.json() == {"admitted": 1000}
+
+    async def away(*args: object, **more: object) -> object:
+        raise StoreUnavailable
+
+    monkeypatch.setattr(services.operator, "_control", away)
+    assert (await one.post(f"{API}/default/admit", json={"count": 1}, headers=ADMIN)).status_code == 503
 
 
 async def test_the_operator_sees_counts_and_ends_sessions(two: Replicas) -> None:

@@ -56,7 +56,7 @@ class ScriptedRoom:
         assert self.run("configure", self._audited, args)[0] == 0
 
     def control(self, verb: str, expected_epoch: int = 0, count: int = 0) -> list[Any]:
-        args = {"verb": verb, "expected_epoch": expected_epoch, "who": "test", "count": count}
+        args = {"verb": verb, "expected_epoch": expected_epoch, "who": "test", "count": count, "continues": ""}
         reply: list[Any] = self.run("control", self._audited, args)
         return reply
 

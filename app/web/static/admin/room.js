@@ -131,7 +131,7 @@ button("open", null, () => verb("open", "Open to new visitors."));
 button("admit", () => ({
   heading: `Admit to ${room} now`, action: "Admit",
   lines: [`${number(seen?.waiting ?? 0)} wait. The next so many are let in at once, whatever the rate and the batches say; the capacity still holds.`],
-  ask: { label: "How many", type: "number", min: "1", max: "1000", step: "1", inputmode: "numeric", value: "1" },
+  ask: { label: "How many", type: "number", min: "1", max: "100000", step: "1", inputmode: "numeric", value: "1" },
 }), async (count) => {
   const { admitted } = await call("POST", `rooms/${room}/admit`, { count: Number(count) });
   toast(admitted === Number(count) ? `${number(admitted)} let in.` : `${number(admitted)} of ${number(Number(count))} let in: no more waited, or the capacity is used up.`, admitted > 0 ? "good" : "warn");
