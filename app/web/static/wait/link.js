@@ -13,8 +13,8 @@ const REOPEN_S = 30;
 
 export class Link {
   // `on` has place(answer or null), serving(room), online(true or false), patient(): whether the stream will tell
-  // when there is something to ask about, gathering(): whether the room is still to open, and awaited(): whether
-  // somebody wants to be told though the tab is hidden.
+  // when there is something to ask about, gathering(): whether the room is still to open, awaited(): whether somebody
+  // wants to be told though the tab is hidden, and live(): this tab has begun to listen and ask.
   constructor(urls, on) {
     this.urls = urls;
     this.on = on;
@@ -61,6 +61,7 @@ export class Link {
     this.leading = true;
     this.#open();
     this.#schedule(this.againS);
+    this.on.live();
   }
 
   #follow() {
@@ -116,8 +117,12 @@ export class Link {
   }
 
   async #poll() {
-    if (this.asking) return;
+    if (this.asking) {
+      this.askAgain = true;  // the answer under way may be older than what there is to ask about
+      return;
+    }
     this.asking = true;
+    this.askAgain = false;
     let nextS;
     try {
       nextS = await this.#fetch();
@@ -141,6 +146,7 @@ export class Link {
       this.#tell({ place });
       this.againS = place.pollAfterSeconds ?? retryS;
       if (this.on.gathering()) await this.#lookAtRoom();
+      if (this.askAgain) return 0;
       const patient = this.streaming && this.on.patient();
       return patient ? Math.min(LONGEST_S, Math.max(STREAMING_MIN_S, this.againS * STREAMING_STRETCH)) : this.againS;
     }

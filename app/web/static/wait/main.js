@@ -34,6 +34,9 @@ const link = new Link(data.urls, {
   online(yes) {
     find("offline").hidden = yes;
   },
+  live() {
+    document.body.dataset.live = "";  // for tests, and for whoever styles the page: it keeps itself up to date
+  },
 });
 
 const passage = new Passage(data, showProblem);
@@ -233,4 +236,3 @@ takeCode();
 tidyAddress();
 show();
 link.start(data.again, data.place);
-document.body.dataset.live = "";  // for tests, and for whoever styles the page: it keeps itself up to date
