@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.conftest import make_settings
 from tests.support import tools
@@ -14,6 +14,9 @@ from tests.support.live import LiveApp, live_app
 from tests.support.servers import RealServer
 
 CHROMIUM = tools.find("chromium")
+EXPECTED_WITHIN_MS = 20_000
+"""How long a page may take until it shows what is expected: three browsers and their services share two cores at times."""
+expect.set_options(timeout=EXPECTED_WITHIN_MS)
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -9,6 +9,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, Route, expect
 
 from tests.support.live import LiveApp
+from tests.support.waiting import eventually
 
 Screenshot = Callable[[Page, str], Awaitable[None]]
 
@@ -19,7 +20,8 @@ async def fill_line(live: LiveApp, count: int) -> None:
     """Let others join first, and wait until this replica has seen them."""
     async with httpx.AsyncClient(base_url=live.url) as client:
         for _ in range(count):
-            (await client.post("/join")).raise_for_status()
+            last = (await client.post("/join")).raise_for_status().json()["position"]
+    await eventually(lambda: live.services.rooms.get("default").snapshot.last >= last)  # type: ignore[union-attr]
 
 
 async def join(page: Page) -> None:

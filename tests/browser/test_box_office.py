@@ -11,6 +11,7 @@ from tests.browser.conftest import PHONE, Screenshot, Visit
 from tests.demo.conftest import bank_clerk
 from tests.support.axe import assert_accessible
 from tests.support.live import LiveApp, serving
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -100,7 +101,8 @@ async def test_the_time_to_decide_is_shown_and_its_end_too(live: LiveApp, visit:
     async with serving(create_site(SiteOptions(live.url, decide_s=6.0))) as (url, _):
         page = await visit(f"{url}/seats")
         await pick(page, "A1")
-        await expect(page.locator("#left")).to_have_text("0:00", timeout=20_000)
+        # It is there for a second, and an expectation looks once a second only.
+        await eventually(lambda: page.evaluate("document.getElementById('left')?.textContent === '0:00'"), within_s=30)
         await expect(page.get_by_role("alert")).to_contain_text("No seat is kept for you", timeout=15_000)
 
 

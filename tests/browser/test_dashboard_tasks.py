@@ -86,10 +86,10 @@ async def test_more_dead_letters_than_a_page_are_shown_when_asked_for(live: Live
 async def test_locks_are_listed_while_they_are_held(live: LiveApp, visit: Visit, screenshot: Screenshot) -> None:
     page = await signed_in(visit, "/admin/locks")
     await expect(page.locator("#count")).to_have_text("0 locks are held.")
-    async with httpx.AsyncClient(base_url=live.url, timeout=30) as client:
-        wish = {"leaseMs": 20_000, "owner": HOSTILE}
+    async with httpx.AsyncClient(base_url=live.url, timeout=90) as client:
+        wish = {"leaseMs": 90_000, "owner": HOSTILE}
         lock = (await client.post("/locks/seat 12/A", json=wish)).json()
-        waiter = asyncio.create_task(client.post("/locks/seat 12/A", json={"waitMs": 20_000}))
+        waiter = asyncio.create_task(client.post("/locks/seat 12/A", json={"waitMs": 90_000}))
         row = page.locator("#locks > li")
         await expect(row.get_by_role("heading")).to_have_text("seat 12/A")
         await expect(row).to_contain_text(HOSTILE)
@@ -106,7 +106,7 @@ async def test_locks_are_listed_while_they_are_held(live: LiveApp, visit: Visit,
 async def test_tasks_and_locks_fit_a_phone(live: LiveApp, visit: Visit, screenshot: Screenshot) -> None:
     await die(live, 2)
     async with httpx.AsyncClient(base_url=live.url) as client:
-        (await client.post("/locks/" + "x" * 120, json={"leaseMs": 30_000})).raise_for_status()
+        (await client.post("/locks/" + "x" * 120, json={"leaseMs": 90_000})).raise_for_status()
     page = await signed_in(visit, "/admin/tasks", viewport=PHONE, color_scheme="dark")
     await expect(page.locator("#dead > li")).to_have_count(2)
     for name in ("tasks", "locks"):
