@@ -1,5 +1,8 @@
 """VIP codes: made for an operator, and taken at the gate; those for one use are taken once, by whichever replica."""
 
+from hashlib import sha256
+from secrets import token_bytes
+
 from app.clock import Clock
 from app.errors import Conflict, VipRefused
 from app.rooms.operator import Operator
@@ -47,25 +50,32 @@ class Vips:
         """What a browser holds of a code that was taken, if it still holds."""
         return self._read(room, token, VipUse.HELD)
 
-    async def taken(self, room: Room, code: str) -> tuple[str, Vip] | None:
-        """Take a code: what its holder keeps from now on, or None when it does not hold or was taken before.
+    def code(self, room: Room, token: str) -> Vip | None:
+        """What a code says, if it holds; whether it was taken before is another matter."""
+        return self._read(room, token, VipUse.CODE)
+
+    async def taken(self, room: Room, code: Vip, taker: bytes | None) -> str | None:
+        """Take a code: what its holder keeps from now on, or None when somebody else has taken it before.
+
+        Args:
+            taker: what only this browser knows: to it the answer may have been lost, so it may ask again. None when it is
+                not known.
 
         Raises:
             StoreUnavailable: whether a code for one use was taken before cannot be known now.
         """
-        found = self._read(room, code, VipUse.CODE)
         secret = room.settings.gate.vip_secret
-        if found is None or secret is None:
+        if secret is None or (code.single and not await self._is_takers(code, taker or token_bytes())):
             return None
-        if found.single and not await self._first_use(found):
-            return None
-        kept = found._replace(use=VipUse.HELD)
-        return sign_vip(kept, secret), kept
+        return sign_vip(code._replace(use=VipUse.HELD), secret)
 
-    async def _first_use(self, code: Vip) -> bool:
+    async def _is_takers(self, code: Vip, taker: bytes) -> bool:
+        """Whether a code for one use is this taker's, now or since before."""
         lasts_ms = round(1000 * (code.expires_s - self._clock.unix_s())) + SPARE_MS
         client, key = self._store.client, keys.room_once(code.room, f"vip:{code.code_id}")
-        return bool(await self._store.ask(lambda: client.set(key, "1", nx=True, px=lasts_ms)))
+        name = sha256(taker).hexdigest()[:32].encode()
+        before = await self._store.ask(lambda: client.set(key, name, nx=True, get=True, px=lasts_ms), about=[key])
+        return before in (None, name)
 
     def _read(self, room: Room, token: bytes | str, use: VipUse) -> Vip | None:
         secret = room.settings.gate.vip_secret

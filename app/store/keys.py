@@ -26,7 +26,7 @@ Hash tags keep what one script touches in one cluster slot: one tag per room, lo
     stanchion:{room:NAME}:offer:DIGEST  string  place for whoever brings the code     300 s        rooms.offers
     stanchion:{room:NAME}:codes:HASH  string  codes made or tried of late             60 s, 3600 s rooms.offers
     stanchion:{room:NAME}:entry:HASH string  session that an entry code stands for    60 s         services.entries
-    stanchion:{room:NAME}:once:HASH  string  a code for one use that was used         its life     services.vips
+    stanchion:{room:NAME}:once:HASH  string  who has used a code for one use          its life     services.vips
     stanchion:{rooms}:index          hash    room -> "live:N" or "gone:N" (see index) permanent    rooms.directory
     stanchion:{room:NAME}:op:ID      string  reply of a join batch, for its retry     10 s         rooms
     stanchion:{room:NAME}:idem:HASH  string  ticket of an Idempotency-Key             600 s        rooms
@@ -145,7 +145,7 @@ def room_entry(room: str, digest: str) -> str:
 
 
 def room_once(room: str, code: str) -> str:
-    """That a code for one use was used."""
+    """Who has used a code for one use, as a digest."""
     return f"{PREFIX}{{room:{room}}}:once:{sha256(code.encode()).hexdigest()[:32]}"
 
 

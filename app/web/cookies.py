@@ -11,6 +11,7 @@ MOST_OF_A_NAME = 4
 _TICKET = b"stanchion-ticket-"
 _PASS = b"stanchion-pass-"
 _VIP = b"stanchion-vip-"
+_TAKER = b"stanchion-taker-"
 _HOST_ONLY = b"__Host-"
 """Browsers take a cookie of such a name only from the very host, over TLS: no sibling host can slip one in."""
 
@@ -43,6 +44,16 @@ def vips_in_cookies(header: bytes, room: bytes, *, secure: bool) -> list[bytes]:
 def vip_cookie(room: bytes, token: bytes, *, secure: bool, max_age_s: int) -> bytes:
     """The `Set-Cookie` value that carries what a visitor keeps of a VIP code."""
     return _set(_own_name(_VIP, room, secure), token, max_age_s, secure)
+
+
+def taker_in_cookies(header: bytes, room: bytes, *, secure: bool) -> bytes | None:
+    """What a browser was given to be known by when it asks again."""
+    return _value_of(_own_name(_TAKER, room, secure), header)
+
+
+def taker_cookie(room: bytes, taker: bytes, *, secure: bool, max_age_s: int) -> bytes:
+    """The `Set-Cookie` value that a browser is known by when it asks again."""
+    return _set(_own_name(_TAKER, room, secure), taker, max_age_s, secure)
 
 
 def pass_cookie(room: bytes, token: bytes, *, secure: bool, max_age_s: int) -> bytes:

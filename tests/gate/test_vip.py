@@ -10,9 +10,10 @@ import pytest
 from app.errors import StoreUnavailable, VipRefused
 from app.rooms.gate import GateBypass, RoomGate
 from app.tickets.vips import Vip, VipUse, read_vip, sign_vip
-from app.web.gate.vip import VIP_PARAMETER
+from app.web.gate.vip import AGAIN_PARAMETER, VIP_PARAMETER
 from tests.gate.conftest import BROWSER, PROGRAM, Proxy
 from tests.support.looks import change
+from tests.support.waiting import eventually
 
 SECRET = "a-key-for-vip-codes-that-is-long-enough-for-every-hmac-there-is-of-all"
 ADMIN = {"Authorization": "Bearer admin-token-for-tests"}
@@ -41,22 +42,84 @@ def kept(answer: Any) -> dict[str, str]:
     return {**BROWSER, "Cookie": "x=y; " + answer.headers["set-cookie"].partition(";")[0]}
 
 
+def known(answer: Any) -> dict[str, str]:
+    """The browser that was given a cookie to be known by, and asks again."""
+    assert answer.headers["set-cookie"].startswith("__Host-stanchion-taker-default=")
+    return kept(answer)
+
+
+async def opened(proxy: Proxy, uri: str) -> Any:
+    """What a new browser gets that opens this address and goes where it is sent on the site."""
+    first = await proxy.ask(uri)
+    if "stanchion-taker" not in first.headers.get("set-cookie", ""):
+        return first
+    assert (first.status_code, first.headers["location"]) == (302, uri + f"&{AGAIN_PARAMETER}=1")
+    return await proxy.ask(first.headers["location"], headers=known(first))
+
+
 async def test_a_code_for_one_use_lets_one_browser_in_for_good(proxy: Proxy) -> None:
     (code,) = await made(proxy, count=1)
-    first = await proxy.ask(with_code(code))
+    first = await opened(proxy, with_code(code))
     assert (first.status_code, first.headers["x-waiting-room"]) == (200, "bypass")
     assert first.headers["set-cookie"].startswith("__Host-stanchion-vip-default=")
     before = proxy.round_trips()
     for uri in ("/", "/pay", with_code(code)):
         assert (await proxy.ask(uri, headers=kept(first))).headers["x-waiting-room"] == "bypass"
     assert proxy.round_trips() == before, "what is kept is checked from memory"
-    assert (await proxy.ask(with_code(code))).status_code == 302, "a second browser comes too late"
+    assert leads_to_the_page(await opened(proxy, with_code(code))), "a second browser comes too late"
+
+
+def leads_to_the_page(answer: Any) -> bool:
+    return answer.status_code == 302 and answer.headers["location"].startswith("/rooms/default?")
+
+
+async def test_a_browser_whose_answer_was_lost_may_ask_again_and_nobody_else(proxy: Proxy) -> None:
+    (code,) = await made(proxy)
+    first = await proxy.ask(with_code(code))
+    again, itself = first.headers["location"], known(first)
+    other = known(await proxy.ask(with_code(code)))
+    lost = await proxy.ask(again, headers=itself)
+    assert lost.status_code == 200
+    for uri in (again, with_code(code)):
+        repeated = await proxy.ask(uri, headers=itself)
+        assert (repeated.status_code, repeated.headers["set-cookie"]) == (200, lost.headers["set-cookie"])
+        for stranger in (other, BROWSER, {**BROWSER, "Cookie": "__Host-stanchion-taker-default=made-up"}):
+            assert leads_to_the_page(await proxy.ask(again, headers=stranger))
+
+
+async def test_a_browser_that_keeps_no_cookies_is_not_sent_in_circles(proxy: Proxy) -> None:
+    (code,) = await made(proxy)
+    first = await proxy.ask(with_code(code))
+    assert (await proxy.ask(first.headers["location"])).status_code == 200
+    assert leads_to_the_page(await proxy.ask(first.headers["location"]))
+
+
+async def test_where_the_proxy_cannot_hand_a_redirect_on_the_code_is_taken_at_once(proxy: Proxy) -> None:
+    (code,) = await made(proxy)
+    assert (await proxy.ask(with_code(code), mode="status")).status_code == 200
+    assert (await proxy.ask(with_code(code), mode="status")).status_code == 401
+    assert leads_to_the_page(await opened(proxy, with_code(code)))
+
+
+async def test_an_address_that_is_no_plain_one_is_not_sent_back_to(proxy: Proxy) -> None:
+    (code,) = await made(proxy)
+    assert (await proxy.ask(f"//evil.example/?{VIP_PARAMETER}={code}")).status_code == 200
 
 
 async def test_a_hundred_at_once_with_one_code_are_one(proxy: Proxy) -> None:
     (code,) = await made(proxy)
-    answers = await asyncio.gather(*(proxy.ask(with_code(code)) for _ in range(100)))
-    assert sum(answer.status_code == 200 for answer in answers) == 1
+    firsts = await asyncio.gather(*(proxy.ask(with_code(code)) for _ in range(100)))
+    browsers = [known(first) for first in firsts]
+    let_in: set[str] = set()
+
+    async def somebody_is_in() -> bool:
+        answers = await asyncio.gather(*(proxy.ask(firsts[0].headers["location"], headers=one) for one in browsers))
+        let_in.update(one["Cookie"] for one, answer in zip(browsers, answers, strict=True) if answer.status_code == 200)
+        return bool(let_in)
+
+    await eventually(somebody_is_in)  # the store may be too slow for all of them at once
+    await somebody_is_in()
+    assert len(let_in) == 1
 
 
 async def test_a_code_for_many_uses_lets_everybody_in_who_has_it(proxy: Proxy) -> None:
@@ -104,8 +167,8 @@ async def test_a_preview_of_the_link_does_not_use_the_code_up(
 ) -> None:
     (code,) = await made(proxy)
     assert (await proxy.ask(with_code(code), method, headers=headers)).status_code != 200
-    assert (await proxy.ask(with_code(code), mode="refuse")).status_code == 302
-    assert (await proxy.ask(with_code(code))).status_code == 200
+    assert leads_to_the_page(await proxy.ask(with_code(code), mode="refuse"))
+    assert (await opened(proxy, with_code(code))).status_code == 200
 
 
 async def test_a_path_that_need_not_wait_uses_no_code_up(proxy: Proxy) -> None:
@@ -113,7 +176,7 @@ async def test_a_path_that_need_not_wait_uses_no_code_up(proxy: Proxy) -> None:
     answer = await proxy.ask(f"/assets/x?{VIP_PARAMETER}={code}")
     assert answer.status_code == 200
     assert "set-cookie" not in answer.headers
-    assert (await proxy.ask(with_code(code))).status_code == 200
+    assert (await opened(proxy, with_code(code))).status_code == 200
 
 
 def forged(secret: str = SECRET, algorithm: str = "HS256", **changes: Any) -> str:
@@ -163,7 +226,7 @@ async def test_a_code_is_not_what_is_kept_of_it_nor_the_other_way_round(proxy: P
     (code,) = await made(proxy)
     cookie = {**BROWSER, "Cookie": f"__Host-stanchion-vip-default={code}"}
     assert (await proxy.ask("/", headers=cookie)).status_code == 302
-    first = await proxy.ask(with_code(code))
+    first = await opened(proxy, with_code(code))
     held = first.headers["set-cookie"].partition("=")[2].partition(";")[0]
     assert (await proxy.ask(with_code(held))).status_code == 302
 
@@ -201,14 +264,14 @@ async def test_while_the_store_is_away_a_code_for_one_use_has_to_wait(
         raise StoreUnavailable
 
     monkeypatch.setattr(proxy.services.store, "command", away)
-    assert (await proxy.ask(with_code(single))).status_code == 302
+    assert leads_to_the_page(await opened(proxy, with_code(single)))
     assert (await proxy.ask(with_code(many))).status_code == 200
     monkeypatch.undo()
-    assert (await proxy.ask(with_code(single))).status_code == 200, "it was not used up"
+    assert (await opened(proxy, with_code(single))).status_code == 200, "it was not used up"
 
 
 async def test_a_code_among_many_parameters_is_taken(proxy: Proxy) -> None:
     (code,) = await made(proxy)
     many = "&a=1" * 300
     assert (await proxy.ask(with_code("made-up") + many)).status_code == 302
-    assert (await proxy.ask(with_code(code) + many)).status_code == 200
+    assert (await opened(proxy, with_code(code) + many)).status_code == 200

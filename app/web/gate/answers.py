@@ -49,6 +49,11 @@ def let_through_to(address: str, session: bytes, cookie: bytes) -> Answer:
     return Answer("pass", 302, b"", [*own, (b"set-cookie", cookie)])
 
 
+def to_ask_again(address: str, cookie: bytes) -> Answer:
+    """The visitor is not let through yet, but asks again with a cookie to be known by."""
+    return Answer(WAIT, 302, b"", [NO_STORE, (b"location", address.encode("latin-1")), (b"set-cookie", cookie)])
+
+
 class Refusals:
     """How one room turns away those who have to wait, as its settings are."""
 

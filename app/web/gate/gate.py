@@ -169,7 +169,11 @@ _WHY = {
 }
 _ANSWERS = {
     200: Answer("The request may go on.", None, _WHY),
-    302: Answer("A browser without a pass: the waiting page.", None, {"Location": "Its address, with the way back."}),
+    302: Answer(
+        "A browser without a pass: the waiting page; with a VIP code, first its own address again.",
+        None,
+        {"Location": "The page's address, with the way back.", "Set-Cookie": "What it is known by as it asks again."},
+    ),
     401: Answer(
         "With `mode=status`: the request may not go on.",
         None,

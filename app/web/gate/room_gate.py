@@ -79,9 +79,9 @@ class RoomGate:
         if self._vip.is_open:
             if b"cookie" in headers and self._vip.is_held(headers, secure=secure):
                 return let_through("bypass")
-            cookie = await self._vip.take(original, headers, secure=secure)
-            if cookie is not None:
-                return let_through("bypass", cookie=cookie)
+            answer = await self._vip.take(asked, by_status=by_status)
+            if answer is not None:
+                return answer
         if (
             self._settings.gate.inline
             and not original.proxied
