@@ -45,6 +45,17 @@ def test_whoever_has_no_pass_waits_enters_and_comes_to_what_they_wanted(world: W
     assert seen.headers["x-waiting-room-session"]
 
 
+def test_a_vip_code_lets_one_browser_in_and_leads_the_next_to_the_line(world: World) -> None:
+    link = f"/shop?item=7&waiting-room-vip={world.room.vip_code()}"
+    visitor = world.visitor()
+    inside = visitor.get(link, follow_redirects=True)
+    assert (inside.status_code, inside.text) == (200, "welcome")
+    assert len(inside.history) <= 1, "to be known by its cookie, where the proxy hands a redirect on"
+    assert visitor.get("/shop").text == "welcome"
+    late = world.visitor().get(link, follow_redirects=True)
+    assert late.url.path == PAGE
+
+
 def test_a_head_request_is_refused_and_let_through_like_a_get(world: World) -> None:
     visitor = world.visitor()
     refused = visitor.head("/shop")

@@ -105,6 +105,14 @@ class WaitingRoom:
                     time.sleep(0.1)
                 assert answer.status_code == 200, answer.text
 
+    def vip_code(self) -> str:
+        """A new code for one use."""
+        operator = {"Authorization": f"Bearer {ENVIRONMENT['ADMIN_TOKEN']}"}
+        address = f"http://127.0.0.1:{self.ports[0]}/admin/api/rooms/default/vip"
+        answer = httpx.post(address, headers=operator, trust_env=False, timeout=15)
+        code: str = answer.json()["codes"][0]["code"]
+        return code
+
 
 @dataclass
 class World:
@@ -173,7 +181,8 @@ def guarded_site(
     room = WaitingRoom(folder / "room", replicas, **env)
     stack.callback(room.stop)
     room.start()
-    room.configure(gate={"inline": False, "bypass": {"paths": ["/hooks/"], "networks": ["192.0.2.0/24"]}})
+    bypass = {"paths": ["/hooks/"], "networks": ["192.0.2.0/24"]}
+    room.configure(gate={"inline": False, "bypass": bypass, "vipSecret": "a-key-for-vip-codes-that-is-long-enough"})
     proxy = Proxy(name, folder / "proxy", room.ports, site.port, changes, tls=tls or name in WITH_TLS)
     stack.callback(proxy.stop)
     world = World(proxy.start(), room, site)
