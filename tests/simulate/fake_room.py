@@ -36,6 +36,8 @@ class FakeRoom:
     turn_after: int = 2
     """How many questions are answered `waiting`."""
     session_s: float = 60.0
+    takes_s: float = 0.0
+    """How long it thinks about each answer."""
     refuse: Callable[[str, int], tuple[int, str, int] | None] = lambda path, count: None
     """Status, kind and `Retry-After` instead of an answer, by path and how often it was asked."""
     bend: Callable[[Place], Place] = lambda place: place
@@ -121,6 +123,7 @@ class FakeRoom:
                 headers = {
                     name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)
                 }
+                await asyncio.sleep(self.takes_s)
                 status, content, retry_after_s = self.answer(method, path, headers)
                 if path.endswith("/events") and status == 200:
                     await self._tell(reader, writer)

@@ -95,6 +95,14 @@ async def test_a_session_is_prolonged_by_use_where_the_gate_does_so() -> None:
     assert outcomes(recording) == [Outcome.SERVED]
 
 
+async def test_who_comes_back_too_late_to_prolong_a_session_does_not_try_again_and_again() -> None:
+    async with fake_room(session_s=0.0, takes_s=0.02) as room:
+        recording = await play(room, Kind.PATIENT, stay_s=1.0)
+    statuses = [event.status for event in recording.events if event.act is Act.GATE]
+    assert statuses.count("through") == 2
+    assert outcomes(recording) == [Outcome.SERVED]
+
+
 def event(act: Act, at_s: float, status: str, http: int = 200, *, left_s: float = 0.0) -> Event:
     placed = act in (Act.JOIN, Act.ENTER) or left_s > 0
     return Event(1, act, at_s, at_s, at_s + 0.1, http, status, epoch=placed, position=placed, left_s=left_s)

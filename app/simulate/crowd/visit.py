@@ -137,8 +137,8 @@ class Visit:
             due_s = answer.got_s + answer.left_s * part
             await self._clock.until(due_s)
             renewed = await self._until_answered(renew, due_s)
-            if renewed is None or renewed.http != 200 or renewed.got_s + renewed.left_s <= ends_s:
-                break  # over, or as long as it may be
+            if renewed is None or not renewed.told or renewed.got_s + renewed.left_s <= ends_s:
+                break  # over, or as long as it may be; at the gate an answer without a new pass prolongs nothing
             answer = renewed
         await self._clock.until(min(leaves_s, ends_s))
         left = await self._until_answered(self.caller.leave, min(leaves_s, ends_s))
