@@ -75,6 +75,12 @@ async def bank_clerk(url: str) -> AsyncIterator[Worker]:
             await running
 
 
+@pytest.fixture(autouse=True)
+def patient_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is taken for a second and renewed at once would be lost where the machine stands still in between."""
+    monkeypatch.setattr("app.client.locks.CONFIRM_MS", 30_000)
+
+
 @pytest.fixture
 def quick_bank(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bank that does not think for long."""

@@ -14,7 +14,7 @@ from app.demo.payments import receipt_of
 from app.demo.site import SiteOptions
 from tests.demo.conftest import Visitors, bank_clerk, open_site
 from tests.support.live import LiveApp
-from tests.support.waiting import eventually
+from tests.support.waiting import SLACK_S, eventually
 
 
 async def pick(visitor: httpx.AsyncClient, seat: str) -> httpx.Response:
@@ -74,11 +74,11 @@ async def test_leaving_gives_the_seat_back_and_tells_the_gate(site: Visitors) ->
 
 
 async def test_a_hold_is_renewed_while_the_visitor_decides_and_ends_with_the_time(live: LiveApp) -> None:
-    async with open_site(SiteOptions(live.url, lease_s=2.0, decide_s=8.0)) as site:
+    async with open_site(SiteOptions(live.url, lease_s=3.0, decide_s=8.0)) as site:
         ada, bob = await site.come(), await site.come()
         await pick(ada, "D4")
         async with LockClient(live.url) as locks:
-            fences, lefts = set(), [2000]
+            fences, lefts = set(), [3000]
 
             async def renewed_beyond_its_first_lease() -> bool:
                 """A lease's rest only ever falls, unless it is renewed, which happens three times a lease."""
@@ -99,14 +99,14 @@ async def test_a_hold_is_renewed_while_the_visitor_decides_and_ends_with_the_tim
 
 async def test_a_dead_sites_seats_are_free_when_their_leases_end(live: LiveApp) -> None:
     async with LockClient(live.url) as locks, open_site(SiteOptions(live.url)) as site:
-        await locks.acquire("box-office/1/E5", lease_s=3.0, owner="a site that has died")
+        await locks.acquire("box-office/1/E5", lease_s=5.0, owner="a site that has died")
         visitor = await site.come()
         assert (await pick(visitor, "E5")).status_code == 423
 
         async def free() -> bool:
             return (await pick(visitor, "E5")).status_code == 303
 
-        await eventually(free)
+        await eventually(free, within_s=5 + SLACK_S)
 
 
 @pytest.mark.usefixtures("quick_bank")
@@ -167,7 +167,7 @@ async def test_a_frozen_visitors_lost_hold_cannot_buy_the_seat(
     live: LiveApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two processes of the site, one of which stops renewing; somebody else has held the seat in between."""
-    options = SiteOptions(live.url, ledger_path=tmp_path / "ledger.db", lease_s=2.0)
+    options = SiteOptions(live.url, ledger_path=tmp_path / "ledger.db", lease_s=4.0)
     async with open_site(options) as frozen, open_site(options) as other, bank_clerk(live.url):
         ada, bob = await frozen.come(), await other.come()
         await pick(ada, "B2")
@@ -176,7 +176,7 @@ async def test_a_frozen_visitors_lost_hold_cannot_buy_the_seat(
         async def bob_has_it() -> bool:
             return (await pick(bob, "B2")).status_code == 303
 
-        await eventually(bob_has_it)
+        await eventually(bob_has_it, within_s=4 + SLACK_S)
         await settled(bob, await pay(bob, "empty"), "failed")
         found = re.search(r'name="order" value="([^"]+)"', (await ada.get("/checkout")).text)
         assert found
