@@ -162,11 +162,23 @@ def own_cluster(tmp_path: Path) -> Iterator[ClusterSetup]:
 
 
 def pytest_collection_finish() -> None:
-    """Leave what has been imported so far out of garbage collections.
+    """Look for garbage between the files alone; see `collected`."""
+    gc.set_threshold(700, 10, 1_000)
+    _collect()
 
-    There are some hundred thousand objects, and to look through them stops the process, and the services that run in it,
-    for as long as a request may wait for the store; on a busy machine for a second.
+
+@pytest.fixture(scope="module", autouse=True)
+def collected() -> Iterator[None]:
+    """Take the garbage away behind each file's tests, and leave what remains out of later collections.
+
+    To look through some hundred thousand objects in the middle of a test stops the process, and the services that run
+    in it, for as long as a request may wait for the store; on a busy machine for a second or two.
     """
+    yield
+    _collect()
+
+
+def _collect() -> None:
     gc.collect()
     gc.freeze()
 
