@@ -20,10 +20,17 @@ from tests.support.replicas import Replica
 from tests.support.servers import RealServer
 from tests.support.topologies import ClusterSetup, SentinelSetup
 
-# Noise must not fail a property; CI tries the same examples every time, a person's run new ones.
-hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
+# Noise must not fail a property, nor the making of its examples; CI tries the same every time, a person's run new ones.
+hypothesis.settings.register_profile(
+    "house",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+)
 hypothesis.settings.load_profile("house")
 
+NOBODY_FAILS_MS = 60_000
+"""How long servers that are shared may be silent before others take their place: longer than any machine stands still."""
 SECRET = "a-signing-key-for-tests-that-is-long-enough-for-every-hmac-there-is"
 
 
@@ -108,7 +115,7 @@ def start_replica(tmp_path: Path) -> Iterator[Callable[..., Replica]]:
 @pytest.fixture(scope="session")
 def shared_sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelSetup]:
     """One Sentinel set-up for all tests that leave it as it is."""
-    setup = SentinelSetup(tmp_path_factory.mktemp("sentinel"))
+    setup = SentinelSetup(tmp_path_factory.mktemp("sentinel"), patience_ms=NOBODY_FAILS_MS)
     try:
         yield setup.start()
     finally:
@@ -118,7 +125,7 @@ def shared_sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sentin
 @pytest.fixture(scope="session")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterSetup]:
     """One three-node cluster for all tests that leave it as it is."""
-    setup = ClusterSetup(tmp_path_factory.mktemp("cluster"))
+    setup = ClusterSetup(tmp_path_factory.mktemp("cluster"), patience_ms=NOBODY_FAILS_MS)
     try:
         yield setup.start()
     finally:

@@ -8,7 +8,7 @@ import pytest
 
 from app.services import Services
 from tests.conftest import make_settings
-from tests.support.apps import running_app
+from tests.support.apps import running_app, settled
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
 
@@ -74,5 +74,5 @@ GATE_SETTINGS: dict[str, Any] = {
 async def proxy(server: RealServer) -> AsyncIterator[Proxy]:
     settings = make_settings(redis_url=server.url, **GATE_SETTINGS)
     async with running_app(settings) as (client, services):
-        await eventually(lambda: services.has_snapshot and not services.rooms.get("concert").snapshot.healing)  # type: ignore[union-attr]
+        await eventually(lambda: settled(services))
         yield Proxy(client, services)

@@ -203,10 +203,10 @@ def test_without_rules_nobody_is_let_through() -> None:
 
 def test_no_path_makes_comparing_it_long() -> None:
     hard = Bypass(GateBypass(paths=tuple(f"/**a{i}**b" for i in range(10)) + tuple(f"/*a{i}*c" for i in range(90))))
-    started_s = time.monotonic()
+    started_s = time.process_time()
     for n in range(20):
         assert not hard.lets_path("/" + "a" * (MAX_PATH - 10) + str(n))
-    assert time.monotonic() - started_s < 5
+    assert time.process_time() - started_s < 5
 
 
 def test_more_than_two_wildcards_in_a_rule_are_refused() -> None:

@@ -16,7 +16,7 @@ from app.tickets.keyring import key_id
 from app.tickets.pass_keys import pass_key, pass_key_secrets
 from tests.conftest import SECRET, make_settings
 from tests.gate.conftest import GATE_SETTINGS, PROGRAM, Proxy, pass_cookie
-from tests.support.apps import running_app
+from tests.support.apps import running_app, settled
 from tests.support.looks import change
 from tests.support.servers import RealServer
 from tests.support.tokens import PASS_PEM, forged, forged_pass
@@ -70,7 +70,7 @@ async def fixed(server: RealServer) -> AsyncIterator[Proxy]:
     """A service that signs passes with a key of the test's."""
     settings = make_settings(redis_url=server.url, pass_key=PASS_PEM, **GATE_SETTINGS)
     async with running_app(settings) as (client, services):
-        await eventually(lambda: services.has_snapshot and not services.rooms.get("concert").snapshot.healing)  # type: ignore[union-attr]
+        await eventually(lambda: settled(services))
         await change(services, "default", gate=RoomGate(inline=False))
         yield Proxy(client, services)
 

@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -109,17 +110,7 @@ class Site:
     async def make(self, client: httpx.AsyncClient) -> None:
         """Make the rooms, and wait until every replica serves them."""
         for mode, settings in MODES.items():
-            made = await client.post(
-                f"{self.replicas[0].url}/admin/api/rooms", json={"room": mode, "settings": settings}, headers=ADMIN
-            )
-            assert made.status_code == 201, made.text
-        for replica in self.replicas:
-            for mode in MODES:
-
-                async def served(replica: Replica = replica, mode: str = mode) -> bool:
-                    return (await client.get(f"{replica.url}/rooms/{mode}/serving")).status_code == 200
-
-                await eventually(served)
+            await make_room(client, self.replicas, mode, settings)
 
     async def run(self, fault: Callable[[], Any], visits_after: int, within_s: float) -> None:
         """Let the crowds come and go, let the fault happen, and go on until every room has let more visitors in."""
@@ -170,6 +161,28 @@ class Site:
         while True:
             story = await Visitor(self, client, mode, dice).visit()
             self.ledgers[mode].stories[story] += 1
+
+
+async def make_room(
+    client: httpx.AsyncClient, replicas: list[Replica], room: str, settings: dict[str, Any], within_s: float = 10.0
+) -> None:
+    """Make a room, and wait until every replica serves it, each within so many seconds."""
+
+    async def served(replica: Replica) -> bool:
+        return (await client.get(f"{replica.url}/rooms/{room}/serving")).status_code == 200
+
+    async def made() -> bool:
+        answer = await client.post(
+            f"{replicas[0].url}/admin/api/rooms", json={"room": room, "settings": settings}, headers=ADMIN
+        )
+        if answer.status_code == 503:  # whether it was made is not known: to be asked again
+            return False
+        assert answer.status_code in (201, 409), answer.text
+        return answer.status_code == 201 or await served(replicas[0])
+
+    await eventually(made, within_s=20, every_s=0.2)
+    for replica in replicas:
+        await eventually(partial(served, replica), within_s=within_s)
 
 
 class Visitor:

@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.replicas.modes import LOOKS_LOST_MS, make_room
 from tests.support.replicas import Replica
 from tests.support.servers import RealServer
-from tests.support.waiting import eventually
+from tests.support.waiting import SLACK_S, eventually
 
-ADMIN = {"Authorization": "Bearer admin-token-for-tests"}
 CAP, RATE, BURST = 8, 1800.0, 3
 LOOK = """
 local time, prefix = redis.call('TIME'), 'stanchion:{room:sale}:'
@@ -45,9 +45,12 @@ class Watch:
                 until.wait(0.01)
 
     def longest_free_ms(self) -> int:
-        """The longest time that a slot was free while somebody waited."""
-        longest, since = 0, None
+        """The longest time that a slot was free while somebody waited, as far as it was looked at."""
+        longest, since, before_ms = 0, None, 0
         for now_ms, active, _, waiting in self.seen:
+            if now_ms - before_ms > LOOKS_LOST_MS:
+                since = None
+            before_ms = now_ms
             if active < CAP and waiting > 0:
                 since = since or now_ms
                 longest = max(longest, now_ms - since)
@@ -65,24 +68,20 @@ def replicas(server: RealServer, start_replica: Callable[..., Replica]) -> list[
 
 
 async def make(client: httpx.AsyncClient, replicas: list[Replica], **settings: Any) -> None:
-    made = await client.post(
-        f"{replicas[0].url}/admin/api/rooms", json={"room": "sale", "settings": settings}, headers=ADMIN
-    )
-    assert made.status_code == 201, made.text
-    for replica in replicas:
-
-        async def served(replica: Replica = replica) -> bool:
-            return (await client.get(f"{replica.url}/rooms/sale/serving")).status_code == 200
-
-        await eventually(served, within_s=1)
+    await make_room(client, replicas, "sale", settings, within_s=1 + SLACK_S)
 
 
 async def visit(client: httpx.AsyncClient, replicas: list[Replica]) -> str:
-    """One visitor's way, each step at whatever replica comes along."""
+    """One visitor's way, each step at whatever replica comes along; who is put off asks again."""
     dice = random.Random()
 
     async def ask(method: str, path: str, headers: dict[str, str]) -> httpx.Response:
-        return await client.request(method, f"{dice.choice(replicas).url}/rooms/sale/{path}", headers=headers)
+        while True:
+            answer = await client.request(method, f"{dice.choice(replicas).url}/rooms/sale/{path}", headers=headers)
+            if answer.status_code != 503:
+                return answer
+            assert int(answer.headers["retry-after"]) > 0
+            await asyncio.sleep(0.2)
 
     place = (await ask("POST", "join", {})).json()
     bearer = {"Authorization": f"Bearer {place['token']}"}
@@ -157,7 +156,7 @@ async def test_a_freed_slot_is_handed_on_also_while_the_leader_is_dead(
     longest_ms = watch.longest_free_ms()
     record_property("longest_free_ms", longest_ms)
     print(json.dumps({"longest_free_ms": longest_ms, "looks": len(watch.seen)}))
-    assert longest_ms < 2000, "far from what a stuck line would show; the figure itself is printed"
+    assert longest_ms < SLACK_S * 1000, "far from what a stuck line would show; the figure itself is printed"
     with server.client() as direct:
         direct.flushall()
 
@@ -167,13 +166,14 @@ async def test_sessions_and_their_limit_survive_a_store_that_is_killed(
 ) -> None:
     replicas = [start_replica(own_server.url, ADMIN_TOKEN="admin-token-for-tests") for _ in range(2)]
     async with httpx.AsyncClient(timeout=10) as client:
-        await make(client, replicas, maxActive=3, claimSeconds=60, sessionSeconds=60)
+        await make(client, replicas, maxActive=3, claimSeconds=600, sessionSeconds=600)
         places = [(await client.post(f"{replicas[0].url}/rooms/sale/join")).json() for _ in range(6)]
         bearers = [{"Authorization": f"Bearer {place['token']}"} for place in places]
         sessions = [
             (await client.post(f"{replicas[i % 2].url}/rooms/sale/enter", headers=bearers[i])).json() for i in range(2)
         ]
-        await client.post(f"{replicas[0].url}/rooms/sale/leave", headers=bearers[0])  # hands on to the fourth
+        left = await client.post(f"{replicas[0].url}/rooms/sale/leave", headers=bearers[0])  # hands on to the fourth
+        assert left.status_code == 204
         own_server.kill()
         held = await client.post(f"{replicas[1].url}/rooms/sale/enter", headers=bearers[3])
         assert held.status_code == 503

@@ -1,6 +1,5 @@
 """Several `stanchion serve` processes against one store."""
 
-import asyncio
 import itertools
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -44,28 +43,34 @@ async def test_every_replica_knows_every_ticket(
 async def test_a_killed_leader_costs_at_most_one_late_step_and_never_a_double_one(
     server: RealServer, start_replica: Start, client: httpx.AsyncClient
 ) -> None:
-    interval_s, size = 1.0, 3
-    window = {"WINDOW_SIZE": str(size), "WINDOW_INTERVAL": str(interval_s)}
-    replicas = [start_replica(server.url, **window) for _ in range(3)]
+    interval_s, size, period_s, late_s = 1.5, 3, 0.1, 1.0
+    window = {"WINDOW_SIZE": str(size), "WINDOW_INTERVAL": str(interval_s), "ACTIVE_WINDOW_COUNT": "100"}
+    # Short periods, so that those who step in for the leader are late by much less than what counts as late here.
+    replicas = [start_replica(server.url, REFRESH_INTERVAL=str(period_s), **window) for _ in range(3)]
     await join_many(client, replicas, 90)
     leader = await eventually(lambda: [r for r in replicas if "leading" in r.log()])
     others = [replica for replica in replicas if replica is not leader[0]]
-    moves: list[tuple[int, int]] = []  # by the room's own clock, which no busy machine shifts
+
+    def moves() -> list[tuple[int, int]]:
+        """Every move so far, with its time by the room's own clock: each has left when the turns end that it began."""
+        windows = redis.zrange("stanchion:{room:default}:windows", 0, -1)
+        return [(int(end_ms), int(edge)) for edge, end_ms in (window.split(":") for window in windows)]
+
     with server.client() as redis:
-        while len(moves) < 9:
-            fields = redis.hmget("stanchion:{room:default}:state", "edge", "moved_run_ms")
-            edge, moved_run_ms = int(fields[0]), int(fields[1] or 0)
-            if not moves or edge != moves[-1][1]:
-                moves.append((moved_run_ms, edge))
-                if len(moves) == 4:
-                    leader[0].kill()
-            await asyncio.sleep(0.005)
-    steps = [after - before for (_, before), (_, after) in itertools.pairwise(moves)]
+        await eventually(lambda: len(moves()) >= 3, within_s=20)
+        leader[0].kill()
+        moved = await eventually(lambda: moves() if len(moves()) >= 8 else None, within_s=40)
+    steps = [after - before for (_, before), (_, after) in itertools.pairwise([(0, size), *moved])]
     assert set(steps) == {size}, "one batch at a time"
-    waits_ms = [after - before for (before, _), (after, _) in itertools.pairwise(moves)]
+    waits_ms = [after - before for (before, _), (after, _) in itertools.pairwise(moved)]
     assert min(waits_ms) >= interval_s * 1000
-    assert sum(wait > 1900 * interval_s for wait in waits_ms) <= 1, f"at most one late step: {waits_ms}"
-    assert (await client.get(f"{others[0].url}/serving")).json()["serving"] >= moves[-2][1]
+    late = [wait_ms for wait_ms in waits_ms if wait_ms > 1000 * (interval_s + late_s)]
+    assert len(late) <= 1, f"at most one late step: {waits_ms}"
+
+    async def goes_on() -> bool:
+        return bool((await client.get(f"{others[0].url}/serving")).json()["serving"] >= moved[-1][1])
+
+    await eventually(goes_on)
 
 
 async def test_replicas_start_in_any_order_also_before_the_store(
@@ -73,7 +78,7 @@ async def test_replicas_start_in_any_order_also_before_the_store(
 ) -> None:
     store = RealServer(tmp_path / "late-store")
     early = start_replica(store.url, wait=False)
-    await eventually(lambda: _answers(client, f"{early.url}/livez", 200))
+    await eventually(lambda: _answers(client, f"{early.url}/livez", 200), within_s=30)
     assert (await client.get(f"{early.url}/readyz")).status_code == 503
     assert (await client.post(f"{early.url}/join")).status_code in (503,)
     store.start()
@@ -89,9 +94,9 @@ async def test_replicas_start_in_any_order_also_before_the_store(
 async def test_sigterm_drains_before_it_stops(
     server: RealServer, start_replica: Start, client: httpx.AsyncClient
 ) -> None:
-    replica = start_replica(server.url, DRAIN_SECONDS="1.5")
+    replica = start_replica(server.url, DRAIN_SECONDS="6")
     replica.signal(signal.SIGTERM)
-    await eventually(lambda: _answers(client, f"{replica.url}/readyz", 503), within_s=1.2)
+    await eventually(lambda: _answers(client, f"{replica.url}/readyz", 503), within_s=5)
     joined = await client.post(f"{replica.url}/join")
     assert joined.status_code == 200, "visitors that a load balancer still sends are served"
     assert replica.wait() in (0, -signal.SIGTERM)

@@ -123,7 +123,7 @@ async def test_every_mode_keeps_its_promises_when_the_store_or_the_leader_is(
         await site.make(client)
     faults = Faults(site)
     with faults.undone():
-        await site.run(getattr(faults, fault), visits_after=6, within_s=30)
+        await site.run(getattr(faults, fault), visits_after=6, within_s=40)
 
     free_ms = {}
     for mode, settings in MODES.items():

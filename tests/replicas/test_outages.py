@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.replicas.modes import make_room
 from tests.support.crowd import given_twice, join_many, status_of
 from tests.support.replicas import Replica
 from tests.support.servers import RealServer
-from tests.support.waiting import eventually
+from tests.support.waiting import SLACK_S, eventually
 
 Start = Callable[..., Replica]
 WINDOW = {"WINDOW_SIZE": "20", "WINDOW_INTERVAL": "1", "ACTIVE_WINDOW_COUNT": "600"}
@@ -47,7 +48,7 @@ async def test_status_answers_from_memory_and_joins_are_refused_while_the_store_
     refused = await client.post(f"{three[0].url}/join")
     assert refused.status_code == 503
     assert int(refused.headers["retry-after"]) >= 1
-    assert time.monotonic() - started_s < 2, "refused within a second (and some for a busy machine)"
+    assert time.monotonic() - started_s < 1 + SLACK_S, "refused within a second (and some for a busy machine)"
     assert (await client.get(f"{three[0].url}/readyz")).status_code == 200, "it can still answer /status"
     assert (await client.get(f"{three[0].url}/readyz?strict")).status_code == 503
     own_server.start()
@@ -65,7 +66,7 @@ async def test_a_frozen_store_delays_nobody_for_longer_than_a_stopped_one(
         started_s = time.monotonic()
         refused = await client.post(f"{three[0].url}/join")
         assert refused.status_code == 503
-        assert time.monotonic() - started_s < 2.5
+        assert time.monotonic() - started_s < 1 + SLACK_S
         assert (await status_of(client, three[1], ticket))["position"] == ticket["position"]
     finally:
         own_server.thaw()
@@ -77,13 +78,7 @@ async def test_who_asks_to_enter_in_time_gets_in_though_the_store_could_not_answ
     own_server: RealServer, start_replica: Start, client: httpx.AsyncClient
 ) -> None:
     replica = start_replica(own_server.url, ADMIN_TOKEN="admin-token-for-tests")
-    settings = {"maxActive": 1, "claimSeconds": 20}
-    made = await client.post(
-        f"{replica.url}/admin/api/rooms",
-        json={"room": "shop", "settings": settings},
-        headers={"Authorization": "Bearer admin-token-for-tests"},
-    )
-    assert made.status_code == 201, made.text
+    await make_room(client, [replica], "shop", {"maxActive": 1, "claimSeconds": 20})
     shop = f"{replica.url}/rooms/shop"
     first, on_turn = [(await client.post(f"{shop}/join")).json() for _ in range(2)]
     await client.post(f"{shop}/leave", headers={"Authorization": f"Bearer {first['token']}"})
@@ -107,7 +102,7 @@ async def test_who_asks_to_enter_in_time_gets_in_though_the_store_could_not_answ
 async def test_an_outage_costs_nobody_their_active_time(
     own_server: RealServer, start_replica: Start, client: httpx.AsyncClient
 ) -> None:
-    replica = start_replica(own_server.url, WINDOW_SIZE="2", WINDOW_INTERVAL="2", ACTIVE_WINDOW_COUNT="2")
+    replica = start_replica(own_server.url, WINDOW_SIZE="2", WINDOW_INTERVAL="4", ACTIVE_WINDOW_COUNT="2")
     ticket = (await client.post(f"{replica.url}/join")).json()
     left_s = (await status_of(client, replica, ticket))["activeForSeconds"]
     own_server.kill()
@@ -117,15 +112,16 @@ async def test_an_outage_costs_nobody_their_active_time(
     await eventually(lambda: _fresh(client, replica, ticket), within_s=15)
     told = await status_of(client, replica, ticket)
     assert told["status"] == "active"
-    assert told["activeForSeconds"] > left_s - 2.5
+    assert told["activeForSeconds"] > left_s - 1 - SLACK_S
 
 
 async def test_a_store_that_comes_back_empty_gives_no_position_twice_and_moves_nobody_back(
     own_server: RealServer, three: list[Replica], client: httpx.AsyncClient
 ) -> None:
     tickets = await join_many(client, three[:2], 200)  # the third has been quiet
-    edge = await eventually(lambda: _serving_at_least(client, three[0], 40))
+    await eventually(lambda: _serving_at_least(client, three[0], 40))
     before = [await status_of(client, three[0], ticket) for ticket in tickets]
+    edge = await _serving_at_least(client, three[0], 0)
     own_server.kill()
     own_server.wipe()
     own_server.start()
@@ -134,8 +130,8 @@ async def test_a_store_that_comes_back_empty_gives_no_position_twice_and_moves_n
     assert not given_twice([*tickets, *after])
     assert min(ticket["position"] for ticket in after) > max(ticket["position"] for ticket in tickets)
     for replica in three:
-        serving = await eventually(lambda r=replica: _serving_at_least(client, r, edge))  # type: ignore[misc]
-        assert serving >= edge
+        # Each learns by a look of its own what the others brought back.
+        await eventually(lambda r=replica: _serving_at_least(client, r, edge))  # type: ignore[misc]
     for told, ticket in zip(before, tickets, strict=True):
         now = await status_of(client, three[2], ticket)
         assert (now["position"], now["epoch"]) == (told["position"], told["epoch"])

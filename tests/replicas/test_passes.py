@@ -141,8 +141,6 @@ async def test_a_session_that_nobody_remembers_comes_back_when_its_pass_is_shown
     here = two[0]
     early = await enter(client, here)
     await end(client, here, early)
-    with own_server.client() as store:
-        await asyncio.to_thread(store.execute_command, "WAITAOF", "1", "0", "5000")
     kept = tmp_path / "kept"
     shutil.copytree(own_server.folder, kept)
     late = await enter(client, here)

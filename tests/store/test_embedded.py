@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import redis
 from app.errors import ConfigError
 from app.store.embedded import EmbeddedStore, embedded_store
 from tests.support.replicas import Replica
+from tests.support.servers import free_port
 from tests.support.waiting import eventually
 
 Start = Callable[..., Replica]
@@ -59,7 +59,7 @@ def serve(data_dir: Path, **env: str) -> subprocess.CompletedProcess[str]:
         env={"PATH": os.environ["PATH"], "HOME": str(data_dir.parent), "PORT": "0", "DATA_DIR": str(data_dir), **env},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
 
 
@@ -109,7 +109,7 @@ def test_a_service_goes_on_when_its_store_has_died(data_dir: Path, start_replica
     os.kill(first, signal.SIGKILL)
     eventually_sync(lambda: "embedded_store_started_again" in service.log())
     assert server_pid(data_dir) not in (0, first)
-    eventually_sync(lambda: httpx.post(f"{service.url}/join").status_code in (200, 201))
+    eventually_sync(lambda: httpx.post(f"{service.url}/join", timeout=15).status_code in (200, 201))
     service.signal(signal.SIGTERM)
     assert service.wait() == 0
     assert server_pid(data_dir) == 0
@@ -192,9 +192,7 @@ def test_data_that_cannot_be_loaded_names_the_log(data_dir: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_sigterm_stop_the_service_first_and_lose_nothing(data_dir: Path, number: signal.Signals) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "app", "serve"],
         env={"PATH": os.environ["PATH"], "HOME": str(data_dir.parent), "PORT": str(port), "DATA_DIR": str(data_dir)},
@@ -210,7 +208,7 @@ def test_ctrl_c_and_sigterm_stop_the_service_first_and_lose_nothing(data_dir: Pa
         with client_in(data_dir) as client:
             client.set("k", "last word")
         os.killpg(process.pid, number)  # what a terminal does: everyone in the foreground group gets it
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
         assert "store_is_away" not in errors
         assert "embedded_store_died" not in errors

@@ -34,10 +34,8 @@ class LiveApp:
 
     async def control(self, verb: str, room: str = "default") -> None:
         """An operator's verb, seen by this replica when it returns."""
-        room_now = self.services.rooms.get(room)
-        before = room_now.snapshot.version if room_now.snapshot else 0
         await self.services.operator.control(room, verb, "test")
-        await eventually(lambda: room_now.snapshot is not None and room_now.snapshot.version > before)
+        await self.services.operator.look(self.services.rooms.get(room))
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """Real replicas: `stanchion serve` processes on ports of their own."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,18 +44,26 @@ class Replica:
             self.wait_until_ready()
         return self
 
-    def wait_until_ready(self, within_s: float = 30.0) -> None:
+    def wait_until_ready(self, within_s: float = 45.0) -> None:
+        """Until it has found the store, and gives out places: after a first start, a room is checked before it does.
+
+        That may take longer than a visitor's join is held, when a replica that has only just started is waited for.
+        """
         deadline = time.monotonic() + within_s
         while True:
             assert self.process is not None
             assert self.process.poll() is None, f"the replica ended: {self.log()}"
             try:
-                if httpx.get(f"{self.url}/readyz?strict", timeout=2).status_code == 200:
+                if httpx.get(f"{self.url}/readyz?strict", timeout=2).status_code == 200 and not self._healing():
                     return
             except httpx.HTTPError:
                 pass
             assert time.monotonic() < deadline, f"the replica did not become ready: {self.log()}"
             time.sleep(0.05)
+
+    def _healing(self) -> bool:
+        page = httpx.get(f"{self.url}/metrics", timeout=2).text
+        return re.search(r"^stanchion_room_healing\{.*\} 1", page, re.MULTILINE) is not None
 
     def log(self) -> str:
         return self.log_path.read_text()

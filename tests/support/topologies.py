@@ -41,14 +41,15 @@ def _wait_for_link(replica: RealServer) -> None:
 class SentinelSetup:
     """One primary, one replica, and three Sentinels that agree about them.
 
-    `primary` and `replica` name the servers by the part they play now: a failover swaps them.
+    `primary` and `replica` name the servers by the part they play now: a failover swaps them. `patience_ms` is how long
+    the primary may be silent before the replica is promoted: a busy machine may stand still for a second or two.
     """
 
-    def __init__(self, folder: Path, **options: str) -> None:
+    def __init__(self, folder: Path, *, patience_ms: int = 2000, **options: str) -> None:
         fast = {"repl_diskless_sync_delay": "0", "repl_ping_replica_period": "1", **options}
         self.primary = RealServer(folder / "server-1", **fast)
         self.replica = RealServer(folder / "server-2", **{**fast, "replicaof": f"127.0.0.1 {self.primary.port}"})
-        self.sentinels = [Sentinel(folder / f"sentinel-{number}") for number in (1, 2, 3)]
+        self.sentinels = [Sentinel(folder / f"sentinel-{number}", patience_ms) for number in (1, 2, 3)]
 
     @property
     def url(self) -> str:
@@ -108,8 +109,9 @@ class SentinelSetup:
 class Sentinel:
     """One Sentinel process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, patience_ms: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._patience_ms = patience_ms
         self.folder = folder
         self.port = free_port()
         self.run_id = secrets.token_hex(20)
@@ -123,7 +125,7 @@ class Sentinel:
             f"logfile {self.folder / 'server.log'}",
             f"sentinel myid {self.run_id}",
             f"sentinel monitor {SERVICE} 127.0.0.1 {primary_port} 2",
-            f"sentinel down-after-milliseconds {SERVICE} 1000",
+            f"sentinel down-after-milliseconds {SERVICE} {self._patience_ms}",
             f"sentinel failover-timeout {SERVICE} 3000",
             f"sentinel known-replica {SERVICE} 127.0.0.1 {replica_port}",
             *(f"sentinel known-sentinel {SERVICE} 127.0.0.1 {other.port} {other.run_id}" for other in others),
@@ -138,7 +140,8 @@ class Sentinel:
             # A replica is fit for promotion when its INFO is younger than five pings; once the primary is down,
             # INFO comes every second, so that shorter pings than these would leave it to luck.
             periods = ("INFO-PERIOD", 200, "PING-PERIOD", 300, "ASK-PERIOD", 100)
-            client.execute_command("SENTINEL DEBUG", *periods, "ELECTION-TIMEOUT", 1000)
+            # One that has itself stood still does nothing for half a minute, by default.
+            client.execute_command("SENTINEL DEBUG", *periods, "ELECTION-TIMEOUT", 1000, "TILT-PERIOD", 1000)
 
     def client(self) -> Any:
         return redis.Redis(port=self.port, socket_timeout=5, decode_responses=True)
@@ -169,9 +172,14 @@ class Sentinel:
 
 
 class ClusterSetup:
-    """Three primaries that share the slots, and on demand one replica of the first."""
+    """Three primaries that share the slots, and on demand one replica of the first.
 
-    def __init__(self, folder: Path, *, with_replica: bool = False) -> None:
+    `patience_ms` is how long a node may be silent before the others count it out: a busy machine may stand still for a
+    second or two.
+    """
+
+    def __init__(self, folder: Path, *, with_replica: bool = False, patience_ms: int = 2000) -> None:
+        self._patience_ms = patience_ms
         self.nodes = [self._node(folder / f"node-{number}") for number in (1, 2, 3)]
         self.replica = self._node(folder / "node-4") if with_replica else None
 
@@ -194,6 +202,9 @@ class ClusterSetup:
         if self.replica is not None:
             self._follow(self.replica, self.nodes[0])
         self.wait_until_ok()
+        for node in everyone:  # with more patience from the start they would find each other more slowly
+            with node.client() as client:
+                client.config_set("cluster-node-timeout", self._patience_ms)
         return self
 
     def wait_until_ok(self) -> None:

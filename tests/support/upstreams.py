@@ -23,11 +23,19 @@ def running_upstream(handler: Handler, port: int | None = None) -> Iterator[str]
         await response(scope, receive, send)
 
     port = port or free_port()
-    config = uvicorn.Config(app, port=port, lifespan="off", log_config=None, ws="none", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app,
+        port=port,
+        lifespan="off",
+        log_config=None,
+        ws="none",
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=75,  # as the service: a request that meets a connection just closing would be lost
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not server.started:
         assert time.monotonic() < deadline, "the upstream did not start"
         time.sleep(0.01)

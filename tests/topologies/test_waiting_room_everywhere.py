@@ -9,8 +9,9 @@ import pytest
 
 from app.services import Services
 from tests.conftest import make_settings
-from tests.support.apps import running_app
+from tests.support.apps import running_app, settled
 from tests.support.crowd import given_twice
+from tests.support.looks import change
 from tests.support.topologies import ClusterSetup, SentinelSetup
 from tests.support.waiting import eventually
 
@@ -19,16 +20,17 @@ pytestmark = pytest.mark.topology
 
 @asynccontextmanager
 async def waiting_rooms(url: str) -> AsyncIterator[tuple[httpx.AsyncClient, Services]]:
+    """A replica with three rooms, in which three are on turn and nobody else's turn comes, or ends, by itself."""
     settings = make_settings(
         redis_url=url,
         rooms="default,concert,matinee",
         window_size=3,
-        window_interval=0.5,
+        window_interval=600,
         jwt_secret="",
         refresh_interval=0.05,
     )
     async with running_app(settings) as (client, services):
-        await eventually(lambda: services.has_snapshot and not any(r.snapshot.healing for r in services.rooms.all()))
+        await eventually(lambda: settled(services))
         yield client, services
 
 
@@ -43,13 +45,14 @@ def store_url(request: pytest.FixtureRequest) -> str:
 
 
 async def test_joins_are_in_order_and_the_window_moves(store_url: str) -> None:
-    async with waiting_rooms(store_url) as (client, _):
-        for prefix in ("", "/rooms/concert", "/rooms/matinee"):
+    async with waiting_rooms(store_url) as (client, services):
+        for room, prefix in (("default", ""), ("concert", "/rooms/concert"), ("matinee", "/rooms/matinee")):
             answers = await asyncio.gather(*(client.post(f"{prefix}/join") for _ in range(9)))
             tickets = [answer.json() for answer in answers]
             assert [ticket["position"] for ticket in tickets] == list(range(1, 10))
             assert [ticket["status"] for ticket in tickets[:4]] == ["active"] * 3 + ["waiting"]
             bearer = {"Authorization": f"Bearer {tickets[8]['token']}"}
+            await change(services, room, window_interval_seconds=0.5, active_window_count=100)
 
             async def active(prefix: str = prefix, bearer: dict[str, str] = bearer) -> bool:
                 return bool((await client.get(f"{prefix}/status", headers=bearer)).json()["status"] == "active")
