@@ -1,5 +1,6 @@
 """The OpenAPI document is true: schemathesis drives the running application by it."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -64,12 +65,21 @@ def _drive(operation: Any) -> None:
     @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     def check(case: Any) -> None:
         headers = {"Authorization": f"Bearer {ADMIN}"} if "/admin/" in operation.path else {}
-        response = case.call(headers=headers)
+        response = _answer(case, headers)
         # A wait that ran out is an answer; what is not is a 500.
         names = [name for name in CHECK_NAMES if name != "not_a_server_error" or response.status_code != 504]
         case.validate_response(response, checks=CHECKS.get_by_names(names))
 
     given(case=operation.as_strategy())(check)()
+
+
+def _answer(case: Any, headers: dict[str, str]) -> Any:
+    """The answer; asked for again, as it says, where a busy machine kept the store from answering within its half second."""
+    deadline = time.monotonic() + 20
+    while True:
+        answer = case.call(headers=headers)
+        if answer.status_code != 503 or b"store-unavailable" not in answer.content or time.monotonic() > deadline:
+            return answer
 
 
 def test_every_error_status_is_documented_as_a_problem() -> None:
