@@ -16,12 +16,11 @@ OpenLocks = Callable[..., Awaitable[LockService]]
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hand-over may stay unconfirmed, and a replica unheard, for longer than any machine stands still.
+    """A hand-over may stay unconfirmed for longer than any machine stands still.
 
     For tests of the order: who cannot confirm within a second is passed over, and stands at the old place again.
     """
     monkeypatch.setattr("app.locks.scripts.CONFIRM_MS", 30_000)
-    monkeypatch.setattr("app.locks.scripts.ALIVE_MS", 60_000)
 
 
 @pytest.fixture

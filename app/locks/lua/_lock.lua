@@ -7,7 +7,9 @@
 --   state    hash  limit                how many may hold at once
 --                  g:<token>            "fence since_ms lease_ms confirmed replica owner" of a holder
 --                  w:<token>            "deadline_ms lease_ms replica owner" of a waiter
---                  r:<replica>          until when (ms) the replica counts as alive
+--                  r:<replica>          until when (ms) the replica counts as alive; none: it left a hand-over unconfirmed
+--                  heard                until when any replica does
+--                  grace                until when those count as alive too that have not been heard since nobody was
 --                  last                 the latest arrival given out
 --   fence    string  the last fencing token
 --@include now
@@ -39,9 +41,22 @@ local function forget_holder(token)
   redis.call('HDEL', state, 'g:' .. token)
 end
 
--- A replica that asks on behalf of its waiters is alive.
+-- A replica that asks on behalf of its waiters is alive. Where nobody had been heard for so long, it was the store that was
+-- away: the others have as long again to be heard of, and keep their places meanwhile.
 local function mark_alive(replica, now)
-  redis.call('HSET', state, 'r:' .. replica, whole(now + alive_ms))
+  local heard = tonumber(redis.call('HGET', state, 'heard'))
+  if heard and heard <= now then
+    redis.call('HSET', state, 'grace', whole(now + alive_ms))
+  end
+  local until_ms = whole(now + alive_ms)
+  redis.call('HSET', state, 'r:' .. replica, until_ms, 'heard', until_ms)
+end
+
+local function is_alive(replica, now)
+  local marks = redis.call('HMGET', state, 'r:' .. replica, 'heard', 'grace')
+  local own, heard, grace = tonumber(marks[1]), tonumber(marks[2]) or 0, tonumber(marks[3]) or 0
+  if not own then return false end
+  return own > now or heard <= now or grace > now
 end
 
 -- Takes the lock from holders whose lease has ended; a replica that left a hand-over unconfirmed counts as
@@ -84,8 +99,7 @@ local function hand_over(now)
       redis.call('HGET', state, 'w:' .. token) or '', '^(%d+) (%d+) (%S+) (.*)$')
     forget_waiter(token)
     if deadline and tonumber(deadline) > now then
-      local alive_until = tonumber(redis.call('HGET', state, 'r:' .. replica) or 0)
-      if alive_until > now then
+      if is_alive(replica, now) then
         local fence = grant(token, now, confirm_ms, tonumber(lease_ms), 0, replica, owner)
         redis.call('PUBLISH', channel_prefix .. replica, token .. ' ' .. fence)
         free = free - 1
