@@ -101,6 +101,13 @@ async def test_where_the_proxy_cannot_hand_a_redirect_on_the_code_is_taken_at_on
     assert leads_to_the_page(await opened(proxy, with_code(code)))
 
 
+async def test_a_proxy_that_asks_a_second_replica_for_the_same_request_is_answered_alike(proxy: Proxy) -> None:
+    (code,) = await made(proxy)
+    one, other = ({**BROWSER, "X-Request-Id": request_id} for request_id in ("a" * 32, "b" * 32))
+    for headers, status in ((one, 200), (one, 200), (other, 401), (BROWSER, 401)):
+        assert (await proxy.ask(with_code(code), mode="status", headers=headers)).status_code == status
+
+
 async def test_an_address_that_is_no_plain_one_is_not_sent_back_to(proxy: Proxy) -> None:
     (code,) = await made(proxy)
     assert (await proxy.ask(f"//evil.example/?{VIP_PARAMETER}={code}")).status_code == 200

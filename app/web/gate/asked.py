@@ -48,6 +48,11 @@ class Asked:
         return self._proxies.address(self.scope)
 
     @property
+    def request_id(self) -> bytes | None:
+        """What a trusted proxy calls this request: the same when it asks a second replica, and no other request's."""
+        return self.headers.get(b"x-request-id") if self._proxies.trusts_sender(self.scope) else None
+
+    @property
     def by_untrusted_proxy(self) -> bool:
         """Whether this was looked into, and found to come from a proxy whose words are not believed."""
         return self._original is not None and self._original.proxied and self._own_uri is None

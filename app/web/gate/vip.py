@@ -1,7 +1,8 @@
 """VIP codes at the gate: taken from the wanted address's query once, then kept as a cookie that is checked from memory.
 
 Before a browser takes a code for one use it is given a cookie to be known by, and sent to ask again. So when the answer
-to that is lost, the same browser, and no other, may take the code again.
+to that is lost, the same browser, and no other, may take the code again. Where the proxy can hand no redirect on, at
+least a proxy that asks a second replica for the same request is known by the request's id.
 """
 
 from secrets import token_urlsafe
@@ -75,7 +76,7 @@ class VipDoor:
                 )
                 return to_ask_again(address, cookie)
         try:
-            kept = await self._vips.taken(room, code, taker)
+            kept = await self._vips.taken(room, code, taker or asked.request_id)
         except StoreUnavailable:
             return None
         if kept is None:
