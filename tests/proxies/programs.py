@@ -71,7 +71,7 @@ class Proxy:
         assert not lacking, f"the example for {self.name} lacks {lacking}"
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(self._command(), cwd=self.folder, stdout=log, stderr=log, env=self._env())
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             assert self._process.poll() is None, f"{self.name} ended: {self.log()}"
             try:

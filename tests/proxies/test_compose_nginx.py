@@ -54,7 +54,8 @@ async def test_a_visitor_waits_enters_sees_the_box_office_and_leaves(box_office:
 
 
 def test_the_api_is_where_it_was_with_and_without_the_prefix(box_office: World) -> None:
-    with httpx.Client(base_url=f"http://127.0.0.1:{box_office.proxy.inner_port}", trust_env=False) as client:
+    inner = f"http://127.0.0.1:{box_office.proxy.inner_port}"
+    with httpx.Client(base_url=inner, trust_env=False, timeout=30) as client:
         joined = client.post("/join")
         assert joined.json()["status"] == "active"
         headers = {"Authorization": f"Bearer {joined.json()['token']}"}

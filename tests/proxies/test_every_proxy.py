@@ -201,7 +201,7 @@ def _ended_by_the_site_itself(world: World, how: str) -> None:
     """What a site does behind a proxy that has no means for it: with the cookie that came with the visitor's request."""
     cookie = world.site.seen[-1].headers["cookie"]
     headers = {"Cookie": cookie, "X-Forwarded-Proto": world.proxy.scheme, "X-Waiting-Room-End": how}
-    ended = httpx.post(f"{world.room.url}/_queue/gate/default/end", headers=headers, trust_env=False)
+    ended = httpx.post(f"{world.room.url}/_queue/gate/default/end", headers=headers, trust_env=False, timeout=15)
     assert ended.is_success, ended.text
 
 

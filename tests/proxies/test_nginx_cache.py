@@ -1,5 +1,6 @@
 """/serving from nginx's cache: the crowd's polls do not reach a replica."""
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -58,15 +59,17 @@ async def test_a_crowd_that_asks_again_and_again_reaches_a_replica_once_a_second
         first = await crowd.get(SERVING)
         assert first.json()["room"] == "default"
         assert first.headers["cache-control"] == "public, max-age=1"
-        seconds = 0.0
-        answers = 0
-        while seconds < 2:
+        began_s = time.monotonic()
+        seconds, answers = 0.0, 0
+        while seconds < 2 or (
+            answers <= 10 * len(asked) and seconds < 30
+        ):  # until it was a crowd, on a busy machine, too
             answer = await crowd.get(SERVING)
             assert answer.status_code == 200
-            seconds += answer.elapsed.total_seconds()
+            seconds = time.monotonic() - began_s
             answers += 1
     # One a second, and one at either end.
-    assert len(asked) <= seconds * 2 + 2, f"{len(asked)} of {answers} polls reached the replica"
+    assert len(asked) <= seconds + 2, f"{len(asked)} of {answers} polls reached the replica in {seconds:.1f} s"
     assert answers > 10 * len(asked), f"{len(asked)} of {answers} polls reached the replica"
 
 

@@ -65,7 +65,7 @@ def test_while_replicas_answer_it_is_the_gate_that_counts(world: World) -> None:
     holder.enter()
     token = holder.cookies[world.pass_cookie]
     ended = httpx.post(
-        f"{world.room.url}/_queue/gate/default/end", headers={"X-Waiting-Room-Pass": token}, trust_env=False
+        f"{world.room.url}/_queue/gate/default/end", headers={"X-Waiting-Room-Pass": token}, trust_env=False, timeout=15
     )
     assert ended.is_success
     assert holder.get("/shop").status_code == 302, "a visit that has ended is over, though its pass would still verify"

@@ -93,8 +93,10 @@ class WaitingRoom:
         """Change settings of the room, and see that they are in force with every replica."""
         operator = {"Authorization": f"Bearer {ENVIRONMENT['ADMIN_TOKEN']}"}
         for port in self.ports:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=operator, trust_env=False) as client:
-                deadline = time.monotonic() + 20
+            with httpx.Client(
+                base_url=f"http://127.0.0.1:{port}", headers=operator, trust_env=False, timeout=15
+            ) as client:
+                deadline = time.monotonic() + 30
                 while True:
                     answer = client.patch("/admin/api/rooms/default", json={"settings": settings})
                     # A new room is checked for a moment before it takes anything; what another replica has changed, each
@@ -147,11 +149,12 @@ class World:
             connection.sendall(
                 f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.proxy.port}\r\nConnection: close\r\n\r\n".encode()
             )
-            return int(connection.recv(100).split(b" ")[1])
+            with connection.makefile("rb") as answer:
+                return int(answer.readline().split(b" ")[1])
 
     def wait_until_replicas_are_asked(self) -> None:
         """Proxies that look after the replicas' health by themselves may need a moment."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 30
         while self.program().get(f"{PAGE}/serving").status_code != 200:
             assert time.monotonic() < deadline, f"{self.proxy.name} finds no replica: {self.proxy.log()}"
             time.sleep(0.1)

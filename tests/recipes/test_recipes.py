@@ -33,7 +33,7 @@ class Guarded:
 
     def pass_of(self, room: str = "default") -> str:
         """Join and enter by the service's API."""
-        with httpx.Client(base_url=self.room.url, trust_env=False) as client:
+        with httpx.Client(base_url=self.room.url, trust_env=False, timeout=20) as client:
             ticket = client.post(f"/rooms/{room}/join").json()["token"]
             entered = client.post(f"/rooms/{room}/enter", headers={"Authorization": f"Bearer {ticket}"})
             assert entered.status_code == 200, entered.text
@@ -126,6 +126,7 @@ async def test_a_rotation_is_not_noticed_and_passes_hold_with_the_service_killed
         f"{guarded.room.url}/admin/api/pass-keys/rotate",
         headers={"Authorization": f"Bearer {ENVIRONMENT['ADMIN_TOKEN']}"},
         trust_env=False,
+        timeout=20,
     )
     assert rotated.status_code == 200, rotated.text
 
