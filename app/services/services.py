@@ -3,10 +3,11 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 
 from app.clock import Clock, SystemClock
+from app.errors import StanchionError
 from app.locks.service import LockService
 from app.locks.upstream import Upstream
 from app.metrics import Metrics
@@ -36,6 +37,9 @@ from app.tickets.keyring import REFRESH_S, KeyRing
 from app.tickets.pass_keys import pass_key_secrets, pass_keys
 from app.tickets.passes import Passes
 from app.tickets.tickets import Tickets, ticket_keys
+
+FIRST_LOOK_S = 5.0
+"""How long a start waits at most for the first look at the store, which fails within a second where none answers."""
 
 
 @dataclass
@@ -70,6 +74,8 @@ class Services:
     """Set when the replica is about to stop: `/readyz` fails, so that load balancers look elsewhere."""
     store_is_up: bool = False
     """Whether the last refresh reached the store."""
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once a refresh has reached the store, or has failed to."""
 
     @property
     def has_snapshot(self) -> bool:
@@ -83,7 +89,8 @@ async def open_services(
 ) -> AsyncIterator[Services]:
     """Build a replica's services, run their background loops, and close everything at the end.
 
-    The store need not be up yet. Tests hand in a `clock`, or script `fragments` such as their own `now`.
+    What the store knows is known here when the block begins: whoever is asked before takes ended visits for live ones,
+    and those inside for waiting. The store need not be up yet. Tests hand in a `clock`, or script `fragments` such as their own `now`.
 
     Raises:
         ConfigError: the store's address cannot be used.
@@ -140,6 +147,7 @@ async def open_services(
         if settings.rooms_file is not None:
             path, base = settings.rooms_file, _seed(settings)
             run_in_background(stack, "rooms-file", lambda: follow_rooms_file(path, base, rooms))
+        await _first_look(services)
         yield services
 
 
@@ -177,8 +185,19 @@ def _seed(settings: Settings) -> RoomSettings:
     )
 
 
+async def _first_look(services: Services) -> None:
+    """Wait until the store has told what it knows, or does not answer."""
+    with suppress(TimeoutError, StanchionError):
+        async with asyncio.timeout(FIRST_LOOK_S):
+            await services.looked.wait()
+            for ring in (services.ring, services.pass_ring):
+                if services.store_is_up and ring.signing is None:
+                    await ring.refresh()
+
+
 def _note_outcome(services: Services, up: bool) -> None:
     services.store_is_up = up
+    services.looked.set()
     services.metrics.store_up.set(up)
 
 
