@@ -115,7 +115,7 @@ def test_who_listens_follows_from_the_seed_and_changes_nothing_else() -> None:
 
 @pytest.fixture
 def pair(server: RealServer, tmp_path: Any) -> Iterator[Sequence[Replica]]:
-    env = {"ADMIN_TOKEN": TOKEN, "JWT_SECRET": SECRET, "LOG_LEVEL": "warning", "MAX_STREAMS": "40"}
+    env = {"ADMIN_TOKEN": TOKEN, "JWT_SECRET": SECRET, "LOG_LEVEL": "warning", "MAX_STREAMS": "25"}
     replicas = [Replica(tmp_path, server.url, **env) for _ in range(2)]
     try:
         for replica in replicas:
@@ -141,7 +141,7 @@ async def test_a_crowd_of_whom_most_listen_gets_through_also_where_not_all_may(p
     news, streams = (int(word) for word in _detail(run.summary, "news").split() if word.isdigit())
     assert streams > 40
     assert news > streams
-    assert "listen: 503" in run.summary["errors"], "a replica keeps 40 streams, and refuses more"
+    assert "listen: 503" in run.summary["errors"], "a replica keeps 25 streams, and refuses more"
 
 
 def _detail(summary: dict[str, Any], name: str) -> str:
