@@ -12,7 +12,7 @@ import pytest
 
 from app.metrics import Metrics
 from app.settings import Settings
-from app.store import Store
+from app.store import Store, connect
 from app.store.keys import PERMANENT
 from app.store.store import open_store
 from tests.support import tools
@@ -78,6 +78,23 @@ async def store(server: RealServer) -> AsyncIterator[Store]:
     """A connection to the emptied server."""
     async with AsyncExitStack() as stack:
         yield await open_store(stack, server.url, Metrics())
+
+
+PATIENCE_S = 10.0
+
+
+@pytest.fixture
+def patient_store() -> Iterator[None]:
+    """Services of this process wait longer than half a second for the store.
+
+    For tests that are not about a store that is slow: where others start browsers and servers, any request may meet a
+    moment in which nothing runs.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connect, "REQUEST_TIMEOUT_S", PATIENCE_S)
+        assert Store.command.__kwdefaults__ is not None
+        patch.setitem(Store.command.__kwdefaults__, "limit_s", PATIENCE_S)
+        yield
 
 
 @pytest.fixture

@@ -33,6 +33,11 @@ Visit = Callable[..., Awaitable[Page]]
 Screenshot = Callable[[Page, str], Awaitable[None]]
 
 
+@pytest.fixture(autouse=True)
+def patient(patient_store: None) -> None:
+    """No page is about a slow store, and a browser that starts makes every store slow."""
+
+
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """Debian's Chromium, started once."""

@@ -59,7 +59,7 @@ def bearer(place: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.fixture
-async def shop(server: RealServer) -> AsyncIterator[Visitors]:
+async def shop(server: RealServer, patient_store: None) -> AsyncIterator[Visitors]:
     async with running_app(make_settings(redis_url=server.url, refresh_interval=0.05)) as (client, services):
         await eventually(lambda: settled(services))
         yield Visitors(client, services)

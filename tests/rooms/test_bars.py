@@ -61,7 +61,7 @@ Start = Callable[[], Any]
 
 
 @pytest.fixture
-async def start(server: RealServer) -> AsyncIterator[Start]:
+async def start(server: RealServer, patient_store: None) -> AsyncIterator[Start]:
     """Starts replicas; each can be ended before the others."""
     async with AsyncExitStack() as stack:
 

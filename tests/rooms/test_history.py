@@ -17,6 +17,8 @@ from tests.support.scripts import NOW_KEY, ScriptedRoom
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("patient_store")
+
 T = 1_700_000_000_000
 FIRST = Sample(T, 1, 1, 0, 0, 0, 0, 0, 0, 0, -1)
 

@@ -22,7 +22,7 @@ App = tuple[httpx.AsyncClient, Services]
 
 
 @pytest.fixture
-async def app(server: RealServer) -> AsyncIterator[App]:
+async def app(server: RealServer, patient_store: None) -> AsyncIterator[App]:
     async with running_app(make_settings(redis_url=server.url, **QUICK)) as (client, services):
         await eventually(lambda: settled(services))
         yield client, services

@@ -23,7 +23,7 @@ Replicas = list[tuple[httpx.AsyncClient, Services]]
 
 
 @pytest.fixture
-async def two(server: RealServer) -> AsyncIterator[Replicas]:
+async def two(server: RealServer, patient_store: None) -> AsyncIterator[Replicas]:
     """Two replicas on one store."""
     async with AsyncExitStack() as stack:
         settings = make_settings(redis_url=server.url, refresh_interval=0.05)

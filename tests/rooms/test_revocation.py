@@ -19,6 +19,8 @@ from tests.support.scripts import ScriptedRoom
 from tests.support.servers import RealServer
 from tests.support.waiting import SLACK_S, eventually
 
+pytestmark = pytest.mark.usefixtures("patient_store")
+
 HOUR_MS = 3_600_000
 
 

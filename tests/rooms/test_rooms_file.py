@@ -13,6 +13,8 @@ from tests.support.apps import running_app, settled
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("patient_store")
+
 ADMIN = {"Authorization": "Bearer admin-token-for-tests"}
 BASE = RoomSettings(window_size=7)
 

@@ -18,6 +18,8 @@ from tests.support.scripts import ScriptedRoom
 from tests.support.servers import RealServer
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("patient_store")
+
 HOLD_MS = 10_000
 
 
