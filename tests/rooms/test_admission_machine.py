@@ -327,7 +327,7 @@ class AdmissionMachine(RuleBasedStateMachine):
             assert told == self.model.standing(position), (position, told)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("limits", [of_all_kinds, of_absent_visitors], ids=["every limit", "absent visitors"])
 def test_admission_keeps_its_promises(server: RealServer, limits: st.SearchStrategy[dict[str, Any]]) -> None:
     machine = type("Machine", (AdmissionMachine,), {"server": server, "limits": limits})

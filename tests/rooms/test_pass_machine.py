@@ -158,7 +158,7 @@ class Machine(RuleBasedStateMachine):
         self.server.flushall()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_every_replica_knows_at_every_moment_whose_pass_counts(server: RealServer) -> None:
     with server.client() as client:
         Machine.server = client

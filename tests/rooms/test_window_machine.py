@@ -269,7 +269,7 @@ class WindowMachine(RuleBasedStateMachine):
             assert now_after - now_before >= interval_ms
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_window_keeps_its_promises(server: RealServer) -> None:
     machine = type("Machine", (WindowMachine,), {"server": server})
     run_state_machine_as_test(  # type: ignore[no-untyped-call]

@@ -20,7 +20,7 @@ from tests.tasks.watch import (
 )
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 async def test_nothing_is_lost_while_workers_replicas_and_the_store_are_killed(
     own_server: RealServer, tmp_path: Path
 ) -> None:

@@ -32,7 +32,7 @@ EMPTY = {("/gate/{room}", "401")}
 """Refusals without a body, for proxies that read the headers only."""
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_every_operation_answers_as_the_document_says(
     server: RealServer, start_replica: Callable[..., Replica]
 ) -> None:
