@@ -136,9 +136,12 @@ STATES: Mapping[str, StateText] = {
     "other": StateText("Your place is kept", "", "This page shows what comes next by itself.", facts=("position",)),
 }
 
+_AWAY = "The line cannot be reached right now. Please try again shortly."
+
 PROBLEMS: Mapping[str, str] = {
     "joins-held": "Places are not being given out for a moment. Please try again shortly.",
-    "store-unavailable": "The line cannot be reached right now. Please try again shortly.",
+    "store-unavailable": _AWAY,
+    "state-unreadable": _AWAY,
     "room-closed": "The line is closed: no new places are given out.",
     "room-full": "The line is full: no new places are given out for now.",
     "turned-away": "This line takes no visitors at the moment.",

@@ -302,6 +302,14 @@ async def test_the_page_is_compressed_for_those_who_accept_it(client: httpx.Asyn
     assert b"<!doctype html>" in gzip.decompress(raw)
 
 
+@pytest.mark.parametrize("problem", ["store-unavailable", "state-unreadable"])
+async def test_who_could_not_be_given_a_place_is_told_that_the_line_is_away(
+    client: httpx.AsyncClient, problem: str
+) -> None:
+    page = await client.get("/", params={"problem": problem}, headers={"Accept-Language": "de"})
+    assert "Die Schlange ist gerade nicht zu erreichen" in page.text
+
+
 @pytest.mark.parametrize(
     ("wish", "zipped"),
     [
