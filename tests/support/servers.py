@@ -1,5 +1,6 @@
 """Real store servers for tests: started, stopped, killed and restarted as the test says."""
 
+import fcntl
 import itertools
 import os
 import random
@@ -7,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -27,15 +29,19 @@ def _candidates() -> Iterator[int]:
 
 
 _ports = _candidates()
+_given_out = os.open(Path(tempfile.gettempdir()) / f"stanchion-test-ports-{os.getuid()}", os.O_RDWR | os.O_CREAT, 0o600)
+"""Byte by byte the ports that test runs on this machine have given out; each is locked until its run ends."""
 
 
 def free_port() -> int:
     """A TCP port of loopback that is free, and stays so while a server is restarted on it.
 
     Below those that the kernel gives to outgoing connections: one of these could take the port before the server does.
+    So could a second test run, while the server is still starting: ready is then whoever answers first.
     """
     for port in itertools.islice(_ports, 3_000):
         with socket.socket() as probe, suppress(OSError):
+            fcntl.lockf(_given_out, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
             probe.bind(("127.0.0.1", port))
             return port
     raise RuntimeError("no port of this process's share is free")
