@@ -156,7 +156,7 @@ class _Server:
             return False
         if not _runs(self.pid):
             return False
-        if not self._wait_until_ready():
+        if not self._wait_until_ready(though_silent=False):
             raise ConfigError(
                 [
                     f"DATA_DIR: a store server (process {self.pid}) still uses {self.data_dir} and does not answer; "
@@ -190,7 +190,7 @@ class _Server:
         try:
             self.pid_path.touch(mode=0o600)
             self.pid_path.write_text(str(self.pid))
-            ready = self._wait_until_ready()
+            ready = self._wait_until_ready(though_silent=True)
         except BaseException:
             self.stop()
             raise
@@ -240,14 +240,17 @@ class _Server:
             "daemonize": "no",
         }
 
-    def _wait_until_ready(self) -> bool:
-        """Whether it comes to answer; one that is still loading gets more time than one that says nothing."""
+    def _wait_until_ready(self, *, though_silent: bool) -> bool:
+        """Whether it comes to answer: while it loads, and, where that is meant, also while it says nothing.
+
+        One that has only just been started may be kept by a slow disk from answering; one left behind, that is silent, hangs.
+        """
         deadline = time.monotonic() + _START_LIMIT_S
         while not self.stopping.is_set() and not self._gone():
             answer = _ask(self.socket_path, self.data_dir)
             if answer == "ready":
                 return True
-            if time.monotonic() > deadline or answer == "silent":
+            if time.monotonic() > deadline or (answer == "silent" and not though_silent):
                 return False
             time.sleep(0.01)
         return False

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import redis
 
 from app.errors import ConfigError
+from app.store import embedded
 from app.store.embedded import EmbeddedStore, embedded_store
 from tests.support.replicas import Replica
 from tests.support.servers import free_port
@@ -103,6 +105,16 @@ def test_a_server_that_dies_is_started_again_with_its_data(data_dir: Path) -> No
     assert server_pid(data_dir) == 0
 
 
+def test_a_server_that_a_slow_disk_keeps_from_answering_at_first_is_waited_for(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silences, ask = ["silent"] * 3, embedded._ask
+    monkeypatch.setattr(embedded, "_ask", lambda *where: silences.pop() if silences else ask(*where))
+    with embedded_store(data_dir) as store, client_of(store.url) as client:
+        assert client.ping()
+    assert not silences
+
+
 def test_a_service_goes_on_when_its_store_has_died(data_dir: Path, start_replica: Start) -> None:
     service = start_replica(None, DATA_DIR=str(data_dir))
     first = server_pid(data_dir)
@@ -116,7 +128,7 @@ def test_a_service_goes_on_when_its_store_has_died(data_dir: Path, start_replica
 
 
 def eventually_sync(check: Callable[[], Any]) -> Any:
-    return anyio.run(eventually, check)
+    return anyio.run(partial(eventually, check, within_s=30))  # a start that fails is tried again after five seconds
 
 
 def test_a_second_service_on_the_same_folder_is_refused_by_name(data_dir: Path, start_replica: Start) -> None:
@@ -193,28 +205,28 @@ def test_data_that_cannot_be_loaded_names_the_log(data_dir: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_sigterm_stop_the_service_first_and_lose_nothing(data_dir: Path, number: signal.Signals) -> None:
     port = free_port()
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "app", "serve"],
         env={"PATH": os.environ["PATH"], "HOME": str(data_dir.parent), "PORT": str(port), "DATA_DIR": str(data_dir)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    try:
-        assert process.stdout is not None
-        while "Ctrl-C" not in process.stdout.readline():
-            assert process.poll() is None
-        with client_in(data_dir) as client:
-            client.set("k", "last word")
-        os.killpg(process.pid, number)  # what a terminal does: everyone in the foreground group gets it
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == 0, errors
-        assert "store_is_away" not in errors
-        assert "embedded_store_died" not in errors
-        assert "Traceback" not in errors
-    finally:
-        process.kill()
+    ) as process:
+        try:
+            assert process.stdout is not None
+            while "Ctrl-C" not in process.stdout.readline():
+                assert process.poll() is None, process.stderr and process.stderr.read()
+            with client_in(data_dir) as client:
+                client.set("k", "last word")
+            os.killpg(process.pid, number)  # what a terminal does: everyone in the foreground group gets it
+            _, errors = process.communicate(timeout=60)
+            assert process.returncode == 0, errors
+            assert "store_is_away" not in errors
+            assert "embedded_store_died" not in errors
+            assert "Traceback" not in errors
+        finally:
+            process.kill()
     assert server_pid(data_dir) == 0
     with embedded_store(data_dir) as store, client_of(store.url) as client:
         assert client.get("k") == "last word"
