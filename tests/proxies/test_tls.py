@@ -119,7 +119,7 @@ def _ends_s(token: str) -> int:
 
 
 async def test_a_pass_in_use_is_renewed_and_somebody_new_is_let_in_at_once(world: World) -> None:
-    world.room.configure(sessionSeconds=8, gate={"inline": False})
+    world.room.configure(sessionSeconds=12, gate={"inline": False})
     visitor = world.visitor()
     visitor.enter()
     first = visitor.cookies[world.pass_cookie]
@@ -131,7 +131,9 @@ async def test_a_pass_in_use_is_renewed_and_somebody_new_is_let_in_at_once(world
         assert "basket=full" in cookies, "the site's own cookie comes as well"
         return any(cookie.startswith(f"{world.pass_cookie}=") for cookie in cookies)
 
-    await eventually(renewed, within_s=20, every_s=0.1)
+    await eventually(
+        renewed, within_s=30, every_s=0.1
+    )  # in the second half of those seconds, however the machine stalls
     assert _ends_s(visitor.cookies[world.pass_cookie]) > _ends_s(first)
 
     world.room.configure(sessionSeconds=900, gate={"inline": True})

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +31,10 @@ def _candidates() -> Iterator[int]:
 
 _ports = _candidates()
 _given_out = os.open(Path(tempfile.gettempdir()) / f"stanchion-test-ports-{os.getuid()}", os.O_RDWR | os.O_CREAT, 0o600)
-"""Byte by byte the ports that test runs on this machine have given out; each is locked until its run ends."""
+"""Byte by byte the ports that test runs on this machine have given out of late, each locked by its run."""
+MOST_LOCKED = 200
+"""How many a process keeps locked: a whole run's ports would leave the next to none for a run beside it."""
+_locked: deque[int] = deque()
 
 
 def free_port() -> int:
@@ -42,6 +46,9 @@ def free_port() -> int:
     for port in itertools.islice(_ports, 3_000):
         with socket.socket() as probe, suppress(OSError):
             fcntl.lockf(_given_out, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+            _locked.append(port)
+            if len(_locked) > MOST_LOCKED:
+                fcntl.lockf(_given_out, fcntl.LOCK_UN, 1, _locked.popleft())
             probe.bind(("127.0.0.1", port))
             return port
     raise RuntimeError("no port of this process's share is free")
