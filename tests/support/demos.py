@@ -12,6 +12,11 @@ from tests.support.servers import free_port
 from tests.support.waiting import eventually
 
 
+def _hear_ctrl_c() -> None:
+    """What a shell starts in the background ignores SIGINT, and so do its children: a test run, and the demo in it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Running:
     """A demo that runs, and what it has said so far."""
 
@@ -27,6 +32,7 @@ class Running:
                 env={"PATH": os.environ["PATH"], "HOME": str(folder), **env},
                 stdout=said,
                 stderr=said,
+                preexec_fn=_hear_ctrl_c,
             )
 
     @property
