@@ -23,6 +23,8 @@ SMUGGLED = {
 }
 """What somebody writes into their request who would like to be taken for a webhook, or for somebody else."""
 
+OPENS_TAB = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+"""What every browser says over TLS, and previewers of links do not."""
 
 ENDS_BY_REDIRECT_ONLY = {"caddy"}
 ENDS_NO_VISIT = {"traefik"}
@@ -48,11 +50,11 @@ def test_whoever_has_no_pass_waits_enters_and_comes_to_what_they_wanted(world: W
 def test_a_vip_code_lets_one_browser_in_and_leads_the_next_to_the_line(world: World) -> None:
     link = f"/shop?item=7&waiting-room-vip={world.room.vip_code()}"
     visitor = world.visitor()
-    inside = visitor.get(link, follow_redirects=True)
+    inside = visitor.get(link, headers=OPENS_TAB, follow_redirects=True)
     assert (inside.status_code, inside.text) == (200, "welcome")
     assert len(inside.history) <= 1, "to be known by its cookie, where the proxy hands a redirect on"
     assert visitor.get("/shop").text == "welcome"
-    late = world.visitor().get(link, follow_redirects=True)
+    late = world.visitor().get(link, headers=OPENS_TAB, follow_redirects=True)
     assert late.url.path == PAGE
 
 
