@@ -1,7 +1,8 @@
 """Answers that carry a claim: it is given back when the client hangs up before it has been told.
 
-A client's going away shows only in the request's `receive`, which is read all the while; the answer is held
-open for one last look after its bytes have been handed to the socket.
+A client's going away shows only in the request's `receive`, which is read all the while. The answer's last byte is held
+back for one last look after the others have been handed to the socket: who goes without it has not been told, and who
+goes with it has, however soon.
 """
 
 import asyncio
@@ -63,12 +64,12 @@ class ClaimAnswer(Response):
             if await self._hang_up.noticed_by_now():
                 return
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            await send({"type": "http.response.body", "body": self.body, "more_body": True})
+            await send({"type": "http.response.body", "body": self.body[:-1], "more_body": True})
             if await self._hang_up.noticed_by_now():
                 return
             delivered = True
             self._hang_up.stop()
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await send({"type": "http.response.body", "body": self.body[-1:], "more_body": False})
         finally:
             self._hang_up.stop()
             if not delivered:

@@ -78,8 +78,8 @@ def test_simulate_tasks_checks_the_promises(replicas: list[Replica], tmp_path: P
 def test_tasks_can_be_looked_after_from_a_terminal(replicas: list[Replica], tmp_path: Path) -> None:
     url = replicas[0].url
     task_id = httpx.post(f"{url}/task", json={"type": "email", "payload": {"to": "a"}}).json()["taskId"]
-    httpx.get(f"{url}/dequeue")
-    httpx.post(f"{url}/fail/{task_id}", json={"error": "no such address", "retry": False})
+    assert httpx.get(f"{url}/dequeue").json()["id"] == task_id
+    httpx.post(f"{url}/fail/{task_id}", json={"error": "no such address", "retry": False}).raise_for_status()
     assert "default" in stanchion(replicas[0], tmp_path, "tasks", "stats").stdout
     listed = stanchion(replicas[0], tmp_path, "tasks", "list", "--status", "failed", "--type", "email").stdout
     assert task_id in listed

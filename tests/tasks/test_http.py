@@ -9,6 +9,7 @@ import pytest
 
 from app.services import open_services
 from app.settings import Settings
+from app.tasks.model import Task
 from app.web.app import create_app
 from tests.support.apps import running_app, with_state
 from tests.support.waiting import eventually
@@ -284,8 +285,12 @@ async def test_schedules_can_be_set_seen_and_deleted(client: httpx.AsyncClient) 
     assert (await client.delete("/schedules/nightly")).status_code == 404
 
 
-@pytest.mark.parametrize("goes_at", ["before the answer", "as its bytes are sent", "not at all"])
-async def test_a_claim_whose_answer_cannot_be_delivered_is_given_back(settings: Settings, goes_at: str) -> None:
+@pytest.mark.parametrize(
+    "goes_at", ["before the answer", "as its bytes are sent", "as soon as it has them all", "not at all"]
+)
+async def test_a_claim_whose_answer_cannot_be_delivered_is_given_back(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, goes_at: str
+) -> None:
     app = create_app(lambda: open_services(settings))
     async with app.starlette.router.lifespan_context(app.starlette) as state:
         assert state is not None
@@ -295,6 +300,11 @@ async def test_a_claim_whose_answer_cannot_be_delivered_is_given_back(settings: 
             gone = asyncio.Event()
             requests = [{"type": "http.request", "body": b"", "more_body": False}]
             sent: list[str] = []
+            owed = 0
+            given_back: list[Task] = []
+            dispatcher = state["services"].tasks.dispatcher
+            give_back = dispatcher.give_back
+            monkeypatch.setattr(dispatcher, "give_back", lambda tasks: [given_back.extend(tasks), give_back(tasks)])
 
             async def receive() -> dict[str, Any]:
                 if requests:
@@ -303,9 +313,15 @@ async def test_a_claim_whose_answer_cannot_be_delivered_is_given_back(settings: 
                 return {"type": "http.disconnect"}
 
             async def send(message: Any) -> None:
+                nonlocal owed
                 sent.append(message["type"])
-                if goes_at == "as its bytes are sent" and message["type"] == "http.response.body":
-                    gone.set()
+                if message["type"] == "http.response.start":
+                    owed = int(dict(message["headers"])[b"content-length"])
+                else:
+                    owed -= len(message["body"])
+                    if goes_at == ("as its bytes are sent" if owed else "as soon as it has them all"):
+                        gone.set()
+                        await asyncio.sleep(0.05)  # the server has as much time to notice as it likes
 
             if goes_at == "before the answer":
                 gone.set()
@@ -323,7 +339,10 @@ async def test_a_claim_whose_answer_cannot_be_delivered_is_given_back(settings: 
                 "http_version": "1.1",
             }
             await with_state(app, state)(scope, receive, send)
-            expected = ("leased", 1) if goes_at == "not at all" else ("ready", 0)
+            was_told = goes_at in ("as soon as it has them all", "not at all")
+            assert (owed == 0 and bool(sent)) == was_told
+            assert bool(given_back) != was_told
+            expected = ("leased", 1) if was_told else ("ready", 0)
 
             async def check() -> bool:
                 task = (await client.get(f"/task/{task_id}")).json()
