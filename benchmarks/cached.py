@@ -48,6 +48,8 @@ http {
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
     access_log off;
+    sendfile on;  # as in Debian's nginx.conf and in nginx's own
+    tcp_nopush on;
     include conf.d/stanchion.conf;
     server {
         listen 127.0.0.1:FIXED_PORT;
