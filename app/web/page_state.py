@@ -39,8 +39,8 @@ class PageState:
 
 async def page_state(services: Services, room: Room, cookie_header: bytes) -> PageState:
     """The state for whoever sends this `Cookie` header."""
-    serving = serving_of(room)
     ticket = await _held_ticket(services, room, ticket_in_cookies(cookie_header, room.name_bytes))
+    serving = serving_of(room)  # with nothing to wait for before it is used: the page may be kept for others
     if serving is None:
         return PageState("away", None, None, DEFAULT_REFRESH_S)
     if ticket is None:

@@ -39,7 +39,8 @@ export class Link {
 
   // Ask for the visitor's own state now, after a pause of up to `spreadS`, so that a batch does not ask as one.
   ask(spreadS = 0) {
-    if (this.leading) this.#schedule(Math.random() * spreadS);
+    if (this.asking) this.askAgain = true;  // the answer under way may be older than what there is to ask about
+    else if (this.leading) this.#schedule(Math.random() * spreadS);
   }
 
   #compete(steal) {
@@ -118,7 +119,7 @@ export class Link {
 
   async #poll() {
     if (this.asking) {
-      this.askAgain = true;  // the answer under way may be older than what there is to ask about
+      this.askAgain = true;
       return;
     }
     this.asking = true;
@@ -143,10 +144,11 @@ export class Link {
     const retryS = Number(answer.headers.get("retry-after")) || 0;
     if (answer.ok) {
       const place = await answer.json();
+      const { askAgain } = this;  // what is asked for because of this answer waits as long as it says
       this.#tell({ place });
       this.againS = place.pollAfterSeconds ?? retryS;
       if (this.on.gathering()) await this.#lookAtRoom();
-      if (this.askAgain) return 0;
+      if (askAgain) return 0;
       const patient = this.streaming && this.on.patient();
       return patient ? Math.min(LONGEST_S, Math.max(STREAMING_MIN_S, this.againS * STREAMING_STRETCH)) : this.againS;
     }
