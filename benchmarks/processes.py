@@ -80,6 +80,7 @@ def store_server() -> Iterator[RunningStore]:
     with TemporaryDirectory(prefix="stanchion-bench-") as folder:
         port = free_port()
         options = {"port": port, "bind": "127.0.0.1", "dir": folder, "save": "", "appendonly": "yes"}
+        options["appendfsync"] = "always"  # as `STORE_SYNC` has it by default
         command = [
             str(server_binary()),
             *(word for name, value in options.items() for word in (f"--{name}", str(value))),
