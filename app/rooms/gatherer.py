@@ -92,6 +92,7 @@ class JoinGatherer:
 
     def __init__(self, room: str, store: Store, script: Script, clock: Clock, heal_ms: int) -> None:
         self._room = room
+        self._state_key = keys.room_keys(room)["state"]
         self._store = store
         self._script = script
         self._clock = clock
@@ -119,11 +120,12 @@ class JoinGatherer:
         return self._gathering.ask(_Waiting(ticket_id, idempotency_key, deadline_s, guest))
 
     async def _places(self, batch: list[_Waiting]) -> list[Place | StanchionError]:
-        reply = await self._ask(batch)
-        with self._store.reading(*_special_keys(self._room, batch)):
+        special_keys = [key for entry in batch if entry.special for key in entry.keys(self._room)]
+        reply = await self._ask(batch, special_keys)
+        with self._store.reading(self._state_key, *special_keys):
             return _places(batch, reply)
 
-    async def _ask(self, batch: list[_Waiting]) -> list[Any]:
+    async def _ask(self, batch: list[_Waiting], special_keys: list[str]) -> list[Any]:
         """The store's reply, held while the room heals, asked for again once after a quick failure."""
         op_id = secrets.token_hex(8)
         special = [(i, entry) for i, entry in enumerate(batch) if entry.special]
@@ -131,7 +133,7 @@ class JoinGatherer:
             **keys.room_keys(self._room),
             "operation": keys.room_operation(self._room, op_id),
             "barred": keys.room_barred(self._room),
-            "special": _special_keys(self._room, batch),
+            "special": special_keys,
         }
         args: Values = {
             "count": len(batch),
@@ -163,10 +165,6 @@ class JoinGatherer:
                 self.on_given(reply[2], reply[3] + reply[7] - 1)
                 self.on_edge(reply[2], reply[4], reply[6])
                 return reply
-
-
-def _special_keys(room: str, batch: list[_Waiting]) -> list[str]:
-    return [key for entry in batch if entry.special for key in entry.keys(room)]
 
 
 def _places(batch: list[_Waiting], reply: list[Any]) -> list[Place | StanchionError]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.errors import Conflict, InvalidInput, JoinsHeld, NotFound, StoreUnavailable
+from app.errors import Conflict, InvalidInput, JoinsHeld, NotFound, StateUnreadable, StoreUnavailable
 from app.rooms.replies import Reply, check
 from app.rooms.room import Room
 from app.rooms.rooms import SCRIPTS, Rooms
@@ -117,7 +117,7 @@ class Operator:
                     name, "admit", who, expected_epoch=epoch, count=step, continues=entry
                 )
             except StoreUnavailable as error:
-                if admitted == 0:
+                if admitted == 0 or isinstance(error, StateUnreadable):
                     raise
                 raise StoreUnavailable(
                     f"{admitted} were let in, and perhaps some more before the store was away; look before you go on."

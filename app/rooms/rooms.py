@@ -165,7 +165,11 @@ class Rooms:
 
     def _take_time(self, now_ms: int, took_s: float) -> None:
         """Set this replica's clock by the store's, where they are far apart."""
-        if self._clock.hear(now_ms / 1000, took_s):
+        if not self._clock.hear(now_ms / 1000, took_s):
+            return
+        if self._clock.store_ahead_s == 0:
+            log.info("clock_agrees_with_the_store")
+        else:
             log.warning(
                 "clock_set_by_the_store",
                 off_by_s=round(self._clock.store_ahead_s, 1),

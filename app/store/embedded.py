@@ -156,16 +156,13 @@ class _Server:
             return False
         if not _runs(self.pid):
             return False
-        if not self._wait_until_ready(though_silent=False):
+        if not (self._wait_until_ready(though_silent=False) and self._syncs_as_wished()):
             raise ConfigError(
                 [
                     f"DATA_DIR: a store server (process {self.pid}) still uses {self.data_dir} and does not answer; "
                     f"stop it first: kill -9 {self.pid}"
                 ]
             )
-        _exchange(
-            self.socket_path, f"CONFIG SET appendfsync {self.sync}", lines=1
-        )  # it may have been started with another
         return True
 
     def start(self) -> None:
@@ -239,6 +236,13 @@ class _Server:
             "logfile": str(self.log_path),
             "daemonize": "no",
         }
+
+    def _syncs_as_wished(self) -> bool:
+        """Have a server that was started with another setting take this one; whether it has."""
+        try:
+            return _exchange(self.socket_path, f"CONFIG SET appendfsync {self.sync}", lines=1).startswith(b"+OK")
+        except OSError:
+            return False
 
     def _wait_until_ready(self, *, though_silent: bool) -> bool:
         """Whether it comes to answer: while it loads, and, where that is meant, also while it says nothing.

@@ -33,7 +33,7 @@ class QueueList:
 
     async def names(self) -> list[str]:
         """Every queue there is, by name."""
-        found = await self._store.command(lambda: self._store.client.zrange(TASK_QUEUES, 0, -1))
+        found = await self._store.command(lambda: self._store.client.zrange(TASK_QUEUES, 0, -1), about=[TASK_QUEUES])
         return sorted(name.decode() for name in found)
 
     async def note(self, queue: str) -> None:
